@@ -1,0 +1,1 @@
+//! Stands in line before the chat servers: listeners, TLS legs, the session line, uploads.

@@ -1,0 +1,1 @@
+//! Who is behind an address: people and groups.

@@ -1,0 +1,1 @@
+//! The one judgement seam: message in, ticket out.

@@ -1,0 +1,23 @@
+//! The nouns of Portcullis, one type each, shared by every role. No I/O, no clock, no randomness.
+#![warn(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod body;
+mod digest;
+mod file;
+mod finding;
+mod limit;
+mod message;
+mod party;
+mod record;
+mod verdict;
+
+pub use body::{Body, Sealed, Sealing};
+pub use digest::Digest;
+pub use file::{Content, File};
+pub use finding::{Evidence, Finding, Symbol, SymbolInfo};
+pub use limit::{Limit, LimitHit};
+pub use message::{Direction, Kind, Message, Part, Place, Protocol};
+pub use party::{Address, Party, PartyKind, Side};
+pub use record::{Commitment, Record, RecordKind, Then};
+pub use verdict::{Effect, OnFault, Verdict};

@@ -1,0 +1,1 @@
+//! Rule text to policy; subject and findings to verdict. No I/O.

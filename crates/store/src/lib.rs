@@ -1,0 +1,1 @@
+//! Journal (what happened) and Store (what is true now).

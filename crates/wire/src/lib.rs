@@ -1,0 +1,1 @@
+//! Bytes to nouns, sans-I/O: one folder a protocol.
