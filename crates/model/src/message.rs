@@ -138,7 +138,14 @@ pub struct Message {
 
 impl Message {
     /// An empty message between two parties; the caller adds parts.
-    pub fn new(protocol: Protocol, kind: Kind, direction: Direction, time: Timestamp, from: Arc<Party>, to: Arc<Party>) -> Message {
+    pub fn new(
+        protocol: Protocol,
+        kind: Kind,
+        direction: Direction,
+        time: Timestamp,
+        from: Arc<Party>,
+        to: Arc<Party>,
+    ) -> Message {
         Message {
             id: None,
             protocol,

@@ -25,7 +25,8 @@ pub enum Effect {
 
 impl Effect {
     /// Every effect, weakest first.
-    pub const ALL: [Effect; 6] = [Effect::Allow, Effect::Warn, Effect::Redact, Effect::Quarantine, Effect::Block, Effect::Disconnect];
+    pub const ALL: [Effect; 6] =
+        [Effect::Allow, Effect::Warn, Effect::Redact, Effect::Quarantine, Effect::Block, Effect::Disconnect];
 
     /// The name used in policy, records and output.
     pub fn name(self) -> &'static str {

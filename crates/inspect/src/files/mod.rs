@@ -66,6 +66,11 @@ impl Default for Limits {
 
 /// Reads a file through once and says what it is. Never fails: what can't be
 /// read is an oddity.
-pub fn examine(_reader: &mut (impl Read + Seek), _name: Option<&str>, _claimed: Option<&str>, _limits: &Limits) -> FileFacts {
+pub fn examine(
+    _reader: &mut (impl Read + Seek),
+    _name: Option<&str>,
+    _claimed: Option<&str>,
+    _limits: &Limits,
+) -> FileFacts {
     FileFacts::default()
 }
