@@ -1,34 +1,170 @@
-//! Who is behind an address: people and groups.
+//! Who is behind an address: people, groups and the organisation's border. No I/O.
+//!
+//! The directory comes from one TOML file:
+//!
+//! ```toml
+//! internal_domains = ["example.org"]        # beside the domains the gateway serves
+//!
+//! [people.alice]
+//! name = "Alice Example"
+//! xmpp = ["alice@example.org"]
+//! groups = ["finance"]
+//!
+//! [groups.finance]
+//!
+//! [groups.partners]
+//! domains = ["partner.example"]             # everyone there and below
+//! accounts = ["bob@freemail.example"]       # and one more; `*@domain` is everyone at that very domain
+//! includes = ["contractors"]                # members of contractors are partners too
+//!
+//! [groups.contractors]
+//! accounts = ["*@contractor.example"]
+//! ```
+//!
+//! Everything is worked out when the file is read; a look-up finds one entry
+//! and clones two reference counts.
 #![warn(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod build;
+mod file;
 mod problem;
+mod suggest;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
 
 use model::{Address, Party, PartyKind, Protocol, Side};
 
 pub use problem::Problem;
 
-/// People, groups and the organisation's own domains.
-#[derive(Debug)]
+use file::Source;
+
+pub(crate) type Map<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
+
+/// People, groups and the organisation's own domains. Immutable; replaced as a whole.
 pub struct Directory {
-    internal: Vec<Box<str>>,
+    /// A domain to the side on which it and everything below it is; the longest match decides.
+    sides: Map<Box<str>, Side>,
+    /// By protocol.
+    accounts: [Accounts; 4],
+    domains: Map<Box<str>, Domain>,
+    groups: Vec<Arc<str>>,
+}
+
+/// What is known of the accounts of one protocol.
+#[derive(Default)]
+pub(crate) struct Accounts {
+    exact: Map<Box<str>, Known>,
+    /// By the domain of `*@domain`.
+    all_at: Map<Box<str>, Known>,
+}
+
+/// What a look-up finds.
+#[derive(Clone)]
+pub(crate) struct Known {
+    person: Option<Arc<str>>,
+    groups: Arc<[Arc<str>]>,
+}
+
+/// Groups of everyone at a domain, and of everyone below it.
+pub(crate) struct Domain {
+    here: Known,
+    below: Known,
 }
 
 impl Directory {
-    /// Nobody known; only the given domains are internal.
-    pub fn empty(internal: &[&str]) -> Directory {
-        Directory { internal: internal.iter().map(|d| Box::from(*d)).collect() }
+    /// Nobody known; only the given domains, and what is below them, are internal.
+    pub fn empty(served: &[&str]) -> Directory {
+        Directory {
+            sides: served.iter().map(|domain| (fold(domain).into(), Side::Internal)).collect(),
+            accounts: Default::default(),
+            domains: Map::default(),
+            groups: Vec::new(),
+        }
     }
 
-    /// Reads a directory; `served` are the gateway's own domains, internal by themselves.
-    pub fn load(_text: &str, _file: &str, served: &[&str]) -> Result<Directory, Vec<Problem>> {
-        Ok(Directory::empty(served))
+    /// Reads a directory file; `file` is its name in problems, `served` the gateway's own domains.
+    ///
+    /// # Errors
+    /// Everything wrong with it, in the order of the text.
+    pub fn load(text: &str, file: &str, served: &[&str]) -> Result<Directory, Vec<Problem>> {
+        let source = Source::new(file, text);
+        let read = source.read().map_err(|problem| vec![problem])?;
+        build::build(&read, &source, served)
     }
 
-    /// Who is behind an address.
-    pub fn party(&self, _protocol: Protocol, address: Address, kind: PartyKind) -> Party {
-        let side =
-            if self.internal.iter().any(|d| **d == *address.domain()) { Side::Internal } else { Side::External };
-        Party::stranger(address, kind, side)
+    /// Who is behind an address. Rooms and servers are on a side and in the
+    /// groups of their domain too, but nobody's person.
+    pub fn party(&self, protocol: Protocol, address: Address, kind: PartyKind) -> Party {
+        let side = self.side(address.domain());
+        let Some(known) = self.known(protocol, &address) else {
+            return Party::stranger(address, kind, side);
+        };
+        let person = if kind == PartyKind::Person { known.person.clone() } else { None };
+        Party { kind, side, person, groups: known.groups.clone(), address }
     }
+
+    /// On which side of the organisation's border a domain is.
+    pub fn side(&self, domain: &str) -> Side {
+        suffixes(&fold(domain)).find_map(|d| self.sides.get(d).copied()).unwrap_or(Side::External)
+    }
+
+    /// Every group that exists, sorted: what rules may name.
+    pub fn groups(&self) -> &[Arc<str>] {
+        &self.groups
+    }
+
+    /// The domains that are internal, with everything below them, sorted.
+    pub fn internal_domains(&self) -> Vec<&str> {
+        let internal = self.sides.iter().filter(|(_, side)| **side == Side::Internal);
+        let mut domains: Vec<&str> = internal.map(|(domain, _)| &**domain).collect();
+        domains.sort_unstable();
+        domains
+    }
+
+    fn known(&self, protocol: Protocol, address: &Address) -> Option<&Known> {
+        let accounts = &self.accounts[build::index(protocol)];
+        if let Some(known) = accounts.exact.get(&*fold(&address.account)) {
+            return Some(known);
+        }
+        let domain = fold(address.domain());
+        if let Some(known) = accounts.all_at.get(&*domain) {
+            return Some(known);
+        }
+        if self.domains.is_empty() {
+            return None;
+        }
+        let is_whole = |d: &str| d.len() == domain.len();
+        suffixes(&domain).find_map(|d| {
+            let found = self.domains.get(d)?;
+            Some(if is_whole(d) { &found.here } else { &found.below })
+        })
+    }
+
+    fn set_sides(&mut self, internal: Vec<Box<str>>, external: Vec<Box<str>>) {
+        self.sides.extend(internal.into_iter().map(|domain| (domain, Side::Internal)));
+        self.sides.extend(external.into_iter().map(|domain| (domain, Side::External)));
+    }
+}
+
+impl fmt::Debug for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let accounts: usize = self.accounts.iter().map(|a| a.exact.len() + a.all_at.len()).sum();
+        write!(f, "Directory({accounts} accounts, {} groups)", self.groups.len())
+    }
+}
+
+/// Addresses are compared in lower case (RFC 7622 section 3.3 for accounts, RFC 4343 for domains).
+pub(crate) fn fold(text: &str) -> Cow<'_, str> {
+    match text.chars().any(char::is_uppercase) {
+        true => Cow::Owned(text.to_lowercase()),
+        false => Cow::Borrowed(text),
+    }
+}
+
+/// A domain and the domains above it: `a.b.c`, `b.c`, `c`.
+pub(crate) fn suffixes(domain: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(domain), |d| d.split_once('.').map(|(_, above)| above))
 }

@@ -31,6 +31,20 @@ pub struct Problem {
     pub hint: Option<String>,
 }
 
+impl Problem {
+    /// Something no policy text should be able to cause.
+    pub(crate) fn internal(why: String) -> Problem {
+        Problem {
+            severity: Severity::Error,
+            file: Arc::from("policy"),
+            line: 1,
+            column: 1,
+            message: format!("the rules can't be prepared: {why}"),
+            hint: Some("look for a strange character in the name of a local pattern".to_owned()),
+        }
+    }
+}
+
 impl fmt::Display for Problem {
     /// `file:line:column: message`, and the hint after a dash.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

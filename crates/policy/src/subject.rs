@@ -27,3 +27,23 @@ pub struct Subject<'a> {
     /// When; `context.time`, `context.hour` and `context.weekday` (UTC).
     pub time: Timestamp,
 }
+
+impl Subject<'_> {
+    /// Hour of the day and day of the week (Monday is 0), in UTC.
+    pub(crate) fn clock(&self) -> (u8, u8) {
+        const DAY: i64 = 86_400;
+        let second = self.time.as_second();
+        let hour = second.rem_euclid(DAY) / 3_600;
+        // 1970-01-01 was a Thursday.
+        let weekday = (second.div_euclid(DAY) + 3).rem_euclid(7);
+        (hour as u8, weekday as u8)
+    }
+
+    /// One account is one entity: a message to oneself has one party, as its sender is known.
+    pub(crate) fn settled(self) -> Self {
+        match self.from.address.account == self.to.address.account {
+            true => Subject { to: self.from, ..self },
+            false => self,
+        }
+    }
+}
