@@ -1,0 +1,234 @@
+//! The three stanzas, and stanzas inside stanzas: carbons, archive results, forwards.
+
+use model::{Kind, Place};
+
+use super::heard::{Envelope, Heard, How};
+use crate::xmpp::ns;
+use crate::xmpp::tree::{Element, Node};
+
+/// Everything there is to read in a stanza; `trace` keeps where it came from. Allocates nothing when there is nothing.
+pub(crate) fn walk(stanza: Element<'_>, trace: bool) -> Heard<'_> {
+    let mut heard = Heard::new(trace);
+    heard.unit = stanza.index();
+    if stanza.ns() == ns::CLIENT {
+        match stanza.name() {
+            "message" => heard.message(stanza),
+            "presence" => heard.presence(stanza),
+            "iq" => heard.iq(stanza),
+            _ => {}
+        }
+    }
+    heard.finish();
+    heard
+}
+
+impl<'a> Heard<'a> {
+    /// A message stanza, outermost or inside an envelope.
+    pub(super) fn message(&mut self, message: Element<'a>) {
+        let groupchat = message.attr("type") == Some("groupchat");
+        if groupchat && !self.quoting {
+            self.room = true;
+        }
+        let (parts, mut subjects) = (self.parts.len(), 0usize);
+        for node in message.children() {
+            let child = match node {
+                Node::Element(child) => child,
+                Node::Text(text) => {
+                    self.stray(message, text);
+                    continue;
+                }
+            };
+            self.unit = child.index();
+            if child.ns() != ns::CLIENT {
+                self.payload(child);
+                continue;
+            }
+            match child.name() {
+                "body" => {
+                    self.bodies += usize::from(!self.quoting);
+                    self.text(if self.quoting { Place::Quote } else { Place::Body }, child);
+                }
+                "subject" => {
+                    subjects += 1;
+                    self.text(Place::Subject, child);
+                }
+                "thread" => self.sweep_links(child),
+                "error" => self.error(child),
+                _ => self.payload(child),
+            }
+        }
+        self.unit = message.index();
+        if groupchat && self.bodies == 0 && subjects > 0 {
+            self.claim(Kind::Profile);
+            self.act |= !self.quoting && self.parts.len() == parts;
+        }
+        self.settle();
+    }
+
+    /// A reaction or retraction that brings a body of its own, not marked as a mere fallback for readers that do not
+    /// know the extension (XEP-0428), is a message like any other.
+    fn settle(&mut self) {
+        if matches!(self.kind, Kind::Reaction | Kind::Retraction) && self.bodies > 0 && !self.whole_fallback {
+            self.kind = Kind::Message;
+        }
+    }
+
+    /// A presence stanza: status, nick, and whatever extensions say.
+    pub(super) fn presence(&mut self, presence: Element<'a>) {
+        self.claim(Kind::Presence);
+        for node in presence.children() {
+            let child = match node {
+                Node::Element(child) => child,
+                Node::Text(text) => {
+                    self.stray(presence, text);
+                    continue;
+                }
+            };
+            self.unit = child.index();
+            match (child.ns(), child.name()) {
+                (ns::CLIENT, "status") => self.text(Place::Status, child),
+                (ns::CLIENT, "show" | "priority") => self.sweep_opaque(child),
+                (ns::CLIENT, "error") => self.error(child),
+                (ns::MUC, "x") => self.room |= !self.quoting,
+                (ns::MUC_USER, "x") => {
+                    self.room |= !self.quoting;
+                    self.payload(child);
+                }
+                (ns::CAPS, _) => {}
+                _ => self.payload(child),
+            }
+        }
+        self.unit = presence.index();
+    }
+
+    /// An iq stanza. Of the many protocols between a client and its server only those are heard whose content a
+    /// person reads; the rest are named here, so that everything unnamed is heard.
+    pub(super) fn iq(&mut self, iq: Element<'a>) {
+        let kind = iq.attr("type").unwrap_or_default();
+        for node in iq.children() {
+            let child = match node {
+                Node::Element(child) => child,
+                Node::Text(text) => {
+                    self.stray(iq, text);
+                    continue;
+                }
+            };
+            self.unit = child.index();
+            match child.ns() {
+                ns::CLIENT if child.name() == "error" => self.error(child),
+                ns::PING
+                | ns::BIND
+                | ns::SESSION
+                | ns::CARBONS
+                | ns::MAM
+                | ns::MAM1
+                | ns::BLOCKING
+                | ns::PRIVACY
+                | ns::PUSH
+                | ns::VERSION
+                | ns::TIME
+                | ns::EXTDISCO
+                | ns::EXTDISCO1
+                | ns::MUC_UNIQUE
+                | ns::REGISTER
+                | ns::AUTH
+                | ns::UPLOAD
+                | ns::UPLOAD_OLD
+                | ns::UPLOAD_EU => {}
+                ns::DISCO_INFO => self.disco_info(child),
+                ns::DISCO_ITEMS => self.disco_items(child),
+                ns::ROSTER if kind == "result" => {}
+                ns::BYTESTREAMS if kind != "set" => {}
+                ns::LAST => self.text(Place::Status, child),
+                _ => self.payload(child),
+            }
+        }
+        self.unit = iq.index();
+    }
+
+    /// A stanza error: its text, and the address in `gone` or `redirect` (RFC 6120 section 8.3).
+    pub(super) fn error(&mut self, error: Element<'a>) {
+        for child in error.elements() {
+            match (child.ns(), child.name()) {
+                (ns::STANZA_ERRORS, "text") => self.text(Place::Reason, child),
+                (ns::STANZA_ERRORS, "gone" | "redirect") => self.text(Place::Url, child),
+                (ns::CLIENT, _) => self.sweep(child, Place::Unknown),
+                _ => self.payload(child),
+            }
+        }
+        self.loose_text(error, Place::Unknown);
+    }
+
+    /// Text directly in a stanza, where the schema allows none: some readers show it.
+    fn stray(&mut self, stanza: Element<'a>, text: &'a str) {
+        self.unit = stanza.index();
+        self.say(Place::Unknown, stanza, How::Nowhere, text.into());
+    }
+
+    /// A carbon copy (XEP-0280): `sent` or `received` around a forwarded message.
+    pub(super) fn carbon(&mut self, carbon: Element<'a>) {
+        match carbon.child(ns::FORWARD, "forwarded") {
+            Some(forwarded) => self.enveloped(forwarded),
+            None => self.sweep(carbon, Place::Unknown),
+        }
+    }
+
+    /// A result of an archive query (XEP-0313).
+    pub(super) fn archived(&mut self, result: Element<'a>) {
+        if result.name() != "result" {
+            return self.sweep_links(result);
+        }
+        for child in result.elements() {
+            if child.is(ns::FORWARD, "forwarded") {
+                self.enveloped(child);
+            } else {
+                self.payload(child);
+            }
+        }
+        self.loose_text(result, Place::Unknown);
+    }
+
+    /// The message inside a carbon or an archive result: as if it had arrived itself, once. A second envelope, in
+    /// the first or beside it, is a mere forward.
+    fn enveloped(&mut self, forwarded: Element<'a>) {
+        if self.quoting || self.envelope.is_some() {
+            return self.forwarded(forwarded);
+        }
+        for child in forwarded.elements() {
+            match child.name() {
+                "message" if child.ns() == ns::CLIENT && self.envelope.is_none() => {
+                    let (from, to, id) = (child.attr("from"), child.attr("to"), child.attr("id"));
+                    self.envelope = Some(Envelope { from, to, id });
+                    self.message(child);
+                }
+                "delay" if child.ns() == ns::DELAY => self.sweep_links(child),
+                _ => self.quoted(child),
+            }
+        }
+        self.loose_text(forwarded, Place::Unknown);
+    }
+
+    /// A forwarded stanza (XEP-0297) that someone shows to someone: all of it is read as a quotation.
+    pub(super) fn forwarded(&mut self, forwarded: Element<'a>) {
+        for child in forwarded.elements() {
+            match child.ns() {
+                ns::DELAY => self.sweep_links(child),
+                _ => self.quoted(child),
+            }
+        }
+        self.loose_text(forwarded, Place::Unknown);
+    }
+
+    /// Hears an element whose claims are not this stanza's own.
+    pub(super) fn quoted(&mut self, element: Element<'a>) {
+        let outer = (self.quoting, self.unit);
+        self.quoting = true;
+        match (element.ns(), element.name()) {
+            (ns::CLIENT, "message") => self.message(element),
+            (ns::CLIENT, "presence") => self.presence(element),
+            (ns::CLIENT, "iq") => self.iq(element),
+            _ => self.payload(element),
+        }
+        (self.quoting, self.unit) = outer;
+    }
+}

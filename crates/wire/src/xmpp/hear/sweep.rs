@@ -1,0 +1,92 @@
+//! Hearing elements by their shape alone: unknown extensions, and known ones that are nothing but fields.
+
+use std::borrow::Cow;
+
+use model::Place;
+
+use super::heard::{Heard, How, is_blank};
+use crate::xmpp::tree::{Element, Node};
+
+impl<'a> Heard<'a> {
+    /// Hears all text of an element, and attribute values that look like links; extensions found inside go back to
+    /// the table. Passwords are left out.
+    pub(super) fn sweep(&mut self, element: Element<'a>, place: Place) {
+        if element.name() == "password" {
+            return;
+        }
+        self.linked_attrs(element);
+        self.loose_text(element, place);
+        for child in element.elements() {
+            if child.ns() == element.ns() {
+                self.sweep(child, place);
+            } else {
+                self.payload(child);
+            }
+        }
+    }
+
+    /// For elements whose text no reader shows (a delay's reason, a thread id): only what looks like a link.
+    pub(super) fn sweep_links(&mut self, element: Element<'a>) {
+        self.linked_attrs(element);
+        for node in element.children() {
+            match node {
+                Node::Text(text) if looks_like_link(text) => {
+                    self.say(Place::Unknown, element, How::Whole, Cow::Borrowed(text));
+                }
+                Node::Text(_) => {}
+                Node::Element(child) => self.sweep_links(child),
+            }
+        }
+    }
+
+    /// For keys, signatures, hashes and numbers: nothing, unless it holds what cannot be one.
+    pub(super) fn sweep_opaque(&mut self, element: Element<'a>) {
+        for node in element.children() {
+            match node {
+                Node::Text(text) if !is_opaque(text) => {
+                    self.say(Place::Unknown, element, How::Whole, Cow::Borrowed(text));
+                }
+                Node::Text(_) => {}
+                Node::Element(child) => self.sweep_opaque(child),
+            }
+        }
+    }
+
+    /// Hears the texts directly inside an element.
+    pub(super) fn loose_text(&mut self, element: Element<'a>, place: Place) {
+        let text = element.text();
+        if !is_blank(&text) {
+            let only = element.elements().next().is_none();
+            self.say(place, element, if only { How::Text } else { How::Whole }, text);
+        }
+    }
+
+    /// Hears attribute values that look like links.
+    pub(super) fn linked_attrs(&mut self, element: Element<'a>) {
+        for attr in element.attrs() {
+            if looks_like_link(attr.value) && !is_protocol_name(attr.value) {
+                self.say(Place::Unknown, element, How::Whole, Cow::Borrowed(attr.value));
+            }
+        }
+    }
+}
+
+/// Whether a value could be something to follow; generous, since it only decides that detectors look at it.
+fn looks_like_link(value: &str) -> bool {
+    const PREFIXES: [&str; 5] = ["www.", "data:", "mailto:", "javascript:", "magnet:"];
+    if value.len() < 5 {
+        return false;
+    }
+    memchr::memmem::find(value.as_bytes(), b"://").is_some()
+        || PREFIXES.iter().any(|p| value.trim_start().get(..p.len()).is_some_and(|v| v.eq_ignore_ascii_case(p)))
+}
+
+/// Names of protocols look like links to jabber.org and are none.
+fn is_protocol_name(value: &str) -> bool {
+    ["http://jabber.org/", "http://www.w3.org/", "http://etherx.jabber.org/"].iter().any(|p| value.starts_with(p))
+}
+
+/// Whether text can only be base64, hexadecimal digits, a number or a date.
+pub(super) fn is_opaque(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_alphanumeric() || b.is_ascii_whitespace() || matches!(b, b'+' | b'/' | b'=' | b'-' | b'_' | b':'))
+}
