@@ -1,1 +1,9 @@
-//! Bytes to nouns, sans-I/O: one folder a protocol.
+//! Bytes to nouns and back, sans-I/O: one folder a protocol.
+//!
+//! Everything here reads hostile input: parsers are incremental, bounded and
+//! never panic, and none of them opens, sends or waits for anything.
+#![warn(missing_docs)]
+#![warn(clippy::indexing_slicing)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
+
+pub mod xmpp;
