@@ -58,6 +58,7 @@
 //! it is the header's, not the stanza's, to carry on ([`Header::lang`]).
 
 mod chars;
+pub mod dialect;
 pub mod enforce;
 pub mod fault;
 pub mod header;
@@ -68,6 +69,7 @@ pub mod reader;
 pub mod sasl;
 mod scan;
 mod scope;
+pub mod sm;
 pub mod tree;
 pub mod write;
 
