@@ -1,5 +1,31 @@
-//! The matching index: domains, URLs, hashes, addresses. No I/O.
+//! The matching index: domains, URLs, hashes, addresses, accounts. No I/O.
+//!
+//! ```text
+//! list::parse(text)  -> entries and the lines that could not be read
+//! Builder::add_list  -> checks each entry: nothing that would hit bystanders gets in
+//! Builder::build     -> Index, and what was refused and why
+//! Index::{host, url, hash, ip, account} -> Option<Hit>
+//! ```
+//!
+//! An [`Index`] never changes; whoever holds one swaps it for the next. It is made
+//! for millions of entries: 20 bytes a slot, no string kept (see [`mod@table`]'s docs).
+//!
+//! Two traps shape it. Lists of hosts contain hosts on which everybody posts under
+//! one name (`github.com`, `docs.google.com`): those are matched by URL, never by host.
+//! And a URL can be written in many ways: both sides of every comparison go through
+//! [`canonical`].
+#![warn(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
-/// One immutable index of indicators.
-#[derive(Debug, Default)]
-pub struct Index {}
+mod builder;
+pub mod canonical;
+mod index;
+pub mod list;
+pub mod net;
+pub mod refang;
+mod shared;
+mod table;
+
+pub use builder::{Builder, Refused, Source};
+pub use index::{Hit, Index, Matched, ThreatKind};
+pub use shared::is_shared_host;
