@@ -115,7 +115,7 @@ impl Builder {
         };
         let host = trim_dot(parsed.host_str().unwrap_or_default());
         let under = path.ends_with('/') && parsed.query().is_none();
-        let segments = path.split(['/', '?']).filter(|s| !s.is_empty()).count();
+        let segments = parsed.path().split('/').filter(|s| !s.is_empty()).count();
         let why = match (literal(host), shared::depth(host)) {
             (Some(ip), _) if !is_public(ip) => Some("not an address of the public Internet"),
             (Some(_), _) => None,
