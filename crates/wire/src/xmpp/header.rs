@@ -32,8 +32,8 @@ impl Header {
             ("to", self.to.as_deref()),
             ("from", self.from.as_deref()),
             ("id", self.id.as_deref()),
-            ("version", self.version.as_deref()),
             ("xml:lang", self.lang.as_deref()),
+            ("version", self.version.as_deref()),
         ];
         for (name, value) in attributes {
             let Some(value) = value else { continue };

@@ -70,6 +70,7 @@ pub mod sasl;
 mod scan;
 mod scope;
 pub mod sm;
+pub mod starttls;
 pub mod tree;
 pub mod write;
 

@@ -282,6 +282,12 @@ namespaces! {
     IDLE = "urn:xmpp:idle:1";
     /// End-to-end signing and encryption with S/MIME (RFC 3923).
     SMIME = "urn:ietf:params:xml:ns:xmpp-e2e";
+    /// Stream feature: roster versioning (RFC 6121).
+    ROSTER_VERSIONING = "urn:xmpp:features:rosterver";
+    /// Stream feature: pre-approved subscriptions (RFC 6121).
+    PRE_APPROVAL = "urn:xmpp:features:pre-approval";
+    /// Stream feature: in-band registration (XEP-0077).
+    REGISTER_FEATURE = "http://jabber.org/features/iq-register";
 }
 
 #[cfg(test)]
