@@ -20,6 +20,8 @@ pub const START: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(10);
 /// How much of a log is shown when something went wrong.
 const TAIL: usize = 6_000;
+/// How many lines of output may wait to be read; then the process waits.
+const LINES: usize = 4_096;
 
 /// A running program: its own process group, its output in a file, killed on drop.
 pub struct Process {
@@ -74,7 +76,7 @@ impl Process {
     /// Standard output of a piped process, line by line, once.
     pub fn lines(&mut self) -> Result<Receiver<String>> {
         let out = self.child.stdout.take().with_context(|| format!("{} has no standard output", self.name))?;
-        let (send, receive) = mpsc::channel();
+        let (send, receive) = mpsc::sync_channel(LINES);
         thread::spawn(move || {
             for line in BufReader::new(out).lines().map_while(Result::ok) {
                 if send.send(line).is_err() {

@@ -3,10 +3,9 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use crate::process::{self, Process};
 use crate::tls::Certificate;
@@ -17,7 +16,7 @@ use crate::{Account, DOMAIN, ROOMS, UPLOADS, ports, tools};
 pub enum Passwords {
     /// In clear: PLAIN, SCRAM-SHA-1 and SCRAM-SHA-256 are all offered, which is what tests need.
     Clear,
-    /// Hashed, as a real server should: PLAIN and SCRAM-SHA-1, which every client knows.
+    /// Hashed from the first login on, as a real server should: PLAIN and SCRAM-SHA-1, which every client knows.
     Hashed,
 }
 
@@ -26,6 +25,8 @@ pub enum Passwords {
 pub struct Options {
     /// Accounts to create.
     pub accounts: Vec<Account>,
+    /// Users who get messages and whom nobody can log in as.
+    pub mailboxes: Vec<String>,
     /// How they are kept.
     pub passwords: Passwords,
     /// Largest file its upload service takes, in bytes.
@@ -35,7 +36,7 @@ pub struct Options {
 impl Options {
     /// Accounts kept in clear, uploads up to 16 MiB.
     pub fn testing(accounts: Vec<Account>) -> Options {
-        Options { accounts, passwords: Passwords::Clear, largest_upload: 16 * 1024 * 1024 }
+        Options { accounts, mailboxes: Vec::new(), passwords: Passwords::Clear, largest_upload: 16 * 1024 * 1024 }
     }
 }
 
@@ -63,7 +64,7 @@ impl Prosody {
         let config = directory.join("prosody.cfg.lua");
         let text = configuration(directory, certificate, options, [starttls, direct, http]);
         fs::write(&config, text).with_context(|| format!("cannot write {}", config.display()))?;
-        create_accounts(&data, &config, options)?;
+        create_accounts(&data, options)?;
         let log = directory.join("prosody.out");
         let process = run(&program, &config, &log, &[starttls, direct, http])?;
         Ok(Prosody { process, program, config, log, starttls, direct, http })
@@ -106,32 +107,17 @@ fn run(program: &Path, config: &Path, log: &Path, listeners: &[SocketAddr]) -> R
 }
 
 /// Prosody keeps an account in a Lua file of its own; writing it takes no time, starting `prosodyctl` does.
-fn create_accounts(data: &Path, config: &Path, options: &Options) -> Result<()> {
-    if options.passwords == Passwords::Clear {
-        let accounts = data.join(DOMAIN).join("accounts");
-        fs::create_dir_all(&accounts)?;
-        for account in &options.accounts {
-            let text = format!("return {{ [\"password\"] = \"{}\" }};\n", account.password);
-            fs::write(accounts.join(format!("{}.dat", account.user)), text)?;
+fn create_accounts(data: &Path, options: &Options) -> Result<()> {
+    let folder = data.join(DOMAIN).join("accounts");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let with =
+        options.accounts.iter().map(|account| (&account.user, format!("[\"password\"] = \"{}\"", account.password)));
+    let without = options.mailboxes.iter().map(|user| (user, String::new()));
+    for (user, content) in with.chain(without) {
+        let file = folder.join(format!("{user}.dat"));
+        if !file.exists() {
+            fs::write(&file, format!("return {{ {content} }};\n"))?;
         }
-        return Ok(());
-    }
-    let prosodyctl = tools::find("prosodyctl")?;
-    for account in &options.accounts {
-        let done = Command::new(&prosodyctl)
-            .arg("--root")
-            .arg("--config")
-            .arg(config)
-            .args(["register", &account.user, DOMAIN, &account.password])
-            .output()
-            .context("cannot run prosodyctl")?;
-        ensure!(
-            done.status.success(),
-            "prosodyctl could not create {}: {}{}",
-            account.jid(),
-            String::from_utf8_lossy(&done.stdout),
-            String::from_utf8_lossy(&done.stderr)
-        );
     }
     Ok(())
 }
@@ -155,6 +141,7 @@ fn configuration(
         r#"-- Generated: a Prosody that only Portcullis speaks to.
 pidfile = "{directory}/prosody.pid"
 data_path = "{directory}/data"
+certificates = "{directory}"
 run_as_root = true
 log = {{ info = "*console" }}
 
@@ -197,7 +184,7 @@ Component "{ROOMS}" "muc"
   restrict_room_creation = false
 
 Component "{UPLOADS}" "http_file_share"
-  http_host = "{DOMAIN}"
+  http_host = "127.0.0.1"
   http_external_url = "http://127.0.0.1:{http}/"
   http_file_share_size_limit = {largest}
 "#

@@ -21,6 +21,8 @@ use crate::{Account, tools};
 const DRIVER: &str = include_str!("../clients/driver.py");
 /// How long a command or an event may take. The driver gives up on its own side before that.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How much of an event is shown when another one was awaited.
+const SHOWN: usize = 400;
 
 /// One Python process that holds any number of clients.
 pub struct Clients {
@@ -120,6 +122,7 @@ impl Clients {
             None => login.account.jid(),
         };
         let mut client = Client { name: name.to_owned(), shared: Arc::clone(&self.shared), session: Value::Null };
+        self.shared.state().events.remove(name);
         client.session = client.call(
             "login",
             json!({
@@ -257,7 +260,7 @@ impl Shared {
                 .state()
                 .events
                 .get(client)
-                .map(|queue| queue.iter().map(|event| event.to_string()).collect())
+                .map(|queue| queue.iter().map(|event| event.to_string().chars().take(SHOWN).collect()).collect())
                 .unwrap_or_default();
             format!("what came instead:\n{}", events.join("\n"))
         })

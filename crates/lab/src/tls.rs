@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
 use sha2::{Digest, Sha256};
 
 use crate::{DOMAIN, ROOMS, UPLOADS};
@@ -34,6 +34,7 @@ impl Authority {
     pub fn make(directory: &Path, name: &str) -> Result<Authority> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(Vec::new())?;
+        limit_validity(&mut params)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.distinguished_name.push(DnType::CommonName, name);
@@ -49,6 +50,7 @@ impl Authority {
         let names = [DOMAIN, ROOMS, UPLOADS, "*.localhost", "127.0.0.1"].map(String::from);
         let mut params = CertificateParams::new(names)?;
         params.distinguished_name.push(DnType::CommonName, DOMAIN);
+        limit_validity(&mut params)?;
         params.use_authority_key_identifier_extension = true;
         let certificate = params.signed_by(&key, &self.issuer)?;
         let made = Certificate {
@@ -60,6 +62,18 @@ impl Authority {
         write(&made.key, &key.serialize_pem())?;
         Ok(made)
     }
+}
+
+/// From yesterday for a year: ejabberd cannot count to rcgen's default, and phones refuse more than 825 days.
+fn limit_validity(params: &mut CertificateParams) -> Result<()> {
+    let today = jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).date();
+    let (start, end) = (today.yesterday()?, today.checked_add(jiff::Span::new().days(365))?);
+    let date = |date: jiff::civil::Date| -> Result<_> {
+        Ok(date_time_ymd(i32::from(date.year()), u8::try_from(date.month())?, u8::try_from(date.day())?))
+    };
+    params.not_before = date(start)?;
+    params.not_after = date(end)?;
+    Ok(())
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
