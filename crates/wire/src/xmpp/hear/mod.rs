@@ -89,7 +89,8 @@ pub fn hear(stanza: Element<'_>, hearing: &Hearing<'_>) -> Option<Message> {
 }
 
 /// Whether a wrapper may speak for the sender it names inside: it comes from our own account (XEP-0280 section 11,
-/// XEP-0313 section 8), or it is a room's archive and names an occupant of that very room.
+/// XEP-0313 section 8), or it is the archive of a room this
+/// session is in and names an occupant of that very room.
 fn is_trusted(stanza: Element<'_>, inner: Option<&str>, hearing: &Hearing<'_>) -> bool {
     if hearing.direction == Direction::FromClient {
         return false;
@@ -98,7 +99,8 @@ fn is_trusted(stanza: Element<'_>, inner: Option<&str>, hearing: &Hearing<'_>) -
     match stanza.attr("from") {
         None => true,
         Some(outer) => {
-            !outer.contains('/') && (same_account(outer, &hearing.own.address.account) || same_account(outer, inner))
+            let own = same_account(outer, &hearing.own.address.account);
+            !outer.contains('/') && (own || ((hearing.is_room)(&address(outer).account) && same_account(outer, inner)))
         }
     }
 }

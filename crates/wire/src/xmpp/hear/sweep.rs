@@ -9,10 +9,10 @@ use crate::xmpp::tree::{Element, Node};
 
 impl<'a> Heard<'a> {
     /// Hears all text of an element, and attribute values that look like links; extensions found inside go back to
-    /// the table. Passwords are left out.
+    /// the table. A password is left out, unless it could be followed.
     pub(super) fn sweep(&mut self, element: Element<'a>, place: Place) {
         if element.name() == "password" {
-            return;
+            return self.sweep_links(element);
         }
         self.linked_attrs(element);
         self.loose_text(element, place);

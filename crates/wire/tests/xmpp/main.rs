@@ -1,0 +1,6 @@
+//! XMPP as one piece: stanzas in, what is heard and what enforcement writes out.
+#![allow(clippy::unwrap_used)]
+
+mod properties;
+mod session;
+mod transcripts;

@@ -1,0 +1,1 @@
+//! What holds for every stanza: those of the transcripts, and trees nobody would write.
