@@ -13,24 +13,32 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod cache;
+pub mod cases;
+mod check;
 mod evaluate;
 mod fixed;
 mod key;
 mod load;
 mod problem;
 mod questions;
+mod reference;
+mod reload;
 mod rule;
 mod schema;
 mod source;
 mod subject;
 mod suggest;
+mod words;
 
 use std::fmt;
 use std::sync::Arc;
 
 use model::{OnFault, Verdict};
 
+pub use check::{Surroundings, check};
 pub use problem::{Problem, Severity};
+pub use reference::reference;
+pub use reload::{Reload, reload};
 pub use rule::Rule;
 pub use schema::Symbols;
 pub use subject::Subject;

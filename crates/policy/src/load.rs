@@ -1,13 +1,13 @@
 //! Rule text to checked rules: parse each, check it against the schema, read its annotations.
 
 use cedar_policy::ffi::DetailedError;
-use cedar_policy::{PolicyId, PolicySet, Schema, ValidationError, ValidationMode, Validator};
+use cedar_policy::{PolicyId, PolicySet, Schema, ValidationMode, Validator};
 
 use crate::problem::{Problem, Severity};
 use crate::rule::Rule;
 use crate::schema::{self, Symbols};
 use crate::source::{MOST_BYTES, Piece, Source};
-use crate::suggest;
+use crate::words;
 
 /// What was read: rules and Cedar policies in the same order, and everything wrong with them.
 pub(crate) struct Loaded {
@@ -55,6 +55,7 @@ pub(crate) fn load(sources: &[(&str, &str)], symbols: &Symbols) -> Loaded {
     if let Some(source) = sources.first() {
         loaded.problems.extend(missing_base(&loaded, source));
     }
+    tidy(&placed, &mut loaded.problems);
     let order = |p: &Problem| sources.iter().position(|s| s.file == p.file);
     loaded.problems.sort_by_key(|p| (order(p), p.line, p.column));
     loaded
@@ -93,16 +94,21 @@ fn parse(
 fn placed(source: &Source<'_>, piece: &Piece, detail: &DetailedError, severity: Severity) -> Problem {
     let offset = detail.source_locations.first().map_or(0, |label| label.loc.start);
     let label = detail.source_locations.iter().find_map(|l| l.label.clone());
-    let hint = detail.help.clone().or(label);
-    source.problem(severity, piece.span.start + offset, plain(&detail.message), hint)
+    let hint = detail.help.clone().or(label).map(|hint| words::plain(&hint));
+    source.problem(severity, piece.span.start + offset, words::plain(&detail.message), hint)
 }
 
-/// Cedar's message without the internal id that it opens with.
-fn plain(message: &str) -> String {
-    match message.strip_prefix("for policy `").and_then(|rest| rest.split_once("`, ")) {
-        Some((_, rest)) => rest.to_owned(),
-        None => message.to_owned(),
+/// Says each thing once, and of a rule that does not load only why it does not.
+fn tidy(placed: &[Placed<'_>], problems: &mut Vec<Problem>) {
+    for Placed { source, piece } in placed {
+        let lines = source.place(piece.span.start).0..=source.place(piece.span.end).0;
+        let is_here = |p: &Problem| p.file == source.file && lines.contains(&p.line);
+        if problems.iter().any(|p| is_here(p) && p.severity == Severity::Error) {
+            problems.retain(|p| !is_here(p) || p.severity == Severity::Error);
+        }
     }
+    let mut seen = std::collections::HashSet::new();
+    problems.retain(|p| seen.insert((p.file.clone(), p.line, p.column, p.message.clone())));
 }
 
 fn refuse_twins(rules: &[Rule], placed: &[Placed<'_>], problems: &mut Vec<Problem>) {
@@ -133,14 +139,15 @@ fn validate(policies: &[cedar_policy::Policy], places: &[Placed<'_>], symbols: &
     for error in result.validation_errors() {
         if let Some(Placed { source, piece }) = place(error.policy_id()) {
             let mut problem = placed(source, piece, &DetailedError::from(error), Severity::Error);
-            explain(error, symbols, &mut problem);
+            words::explain(error, symbols, &mut problem);
             problems.push(problem);
         }
     }
     for warning in result.validation_warnings() {
         if let Some(Placed { source, piece }) = place(warning.policy_id()) {
             let mut problem = placed(source, piece, &DetailedError::from(warning), Severity::Warning);
-            if let cedar_policy::ValidationWarning::ImpossiblePolicy(_) = warning {
+            use cedar_policy::ValidationWarning::{ImpossiblePolicy, InvalidActionApplication};
+            if let ImpossiblePolicy(_) | InvalidActionApplication(_) = warning {
                 problem.message = "the rule can never apply".to_owned();
                 problem.hint = Some("its conditions exclude each other; take it out or correct it".to_owned());
             }
@@ -153,22 +160,6 @@ fn validate(policies: &[cedar_policy::Policy], places: &[Placed<'_>], symbols: &
 pub(crate) fn index(id: &PolicyId) -> Option<usize> {
     let id: &str = id.as_ref();
     id.parse().ok()
-}
-
-/// Puts what is misspelt into the words of rules rather than of schemas.
-fn explain(error: &ValidationError, symbols: &Symbols, problem: &mut Problem) {
-    let ValidationError::InvalidEnumEntity(_) = error else { return };
-    // "entity `Symbol::"x"` is of an enumerated entity type, but ..."
-    let Some((of, id)) = problem.message.split('`').nth(1).and_then(|entity| entity.split_once("::")) else { return };
-    let (of, id) = (of.to_owned(), id.trim_matches('"').to_owned());
-    let closed = schema::ENUMERATED.iter().find(|e| e.of == of);
-    problem.hint = match closed {
-        Some(closed) => suggest::hint(&id, closed.names.iter().copied()),
-        None => suggest::hint(&id, symbols.names())
-            .or_else(|| Some("docs/reference/policy.md lists the symbols".to_owned())),
-    };
-    let noun = if of == "Symbol" { "symbol".to_owned() } else { format!("{of} value") };
-    problem.message = format!("unknown {noun} `{id}`");
 }
 
 fn missing_base(loaded: &Loaded, source: &Source<'_>) -> Option<Problem> {

@@ -116,6 +116,14 @@ impl Questions {
         questions
     }
 
+    /// Accounts and domains that rules name.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = &str> {
+        [&self.from, &self.to]
+            .into_iter()
+            .flat_map(|p| p.accounts.literals.iter().chain(&p.domains.literals).chain(&p.within))
+            .map(|name| &**name)
+    }
+
     fn scope(&mut self, rule: &Template) {
         use PrincipalConstraint as P;
         use ResourceConstraint as R;

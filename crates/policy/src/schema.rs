@@ -214,6 +214,11 @@ impl Symbols {
         self.0.keys().map(|k| &**k)
     }
 
+    /// What a symbol weighs when seen once; 0 for a family or where only the detector knows.
+    pub fn score(&self, name: &str) -> f32 {
+        self.0.get(name).and_then(|text| text.as_ref()?.score).unwrap_or(0.0)
+    }
+
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, Option<&SymbolInfoText>)> {
         self.0.iter().map(|(name, text)| (&**name, text.as_ref()))
     }

@@ -21,6 +21,15 @@ pub(crate) fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>
     (!all.is_empty() && all.len() <= FEW).then(|| format!("known are: {}", all.join(", ")))
 }
 
+/// The hint for serde's "unknown field `x`, expected one of `a`, `b`".
+pub(crate) fn from_message(message: &str) -> Option<String> {
+    let rest = message.strip_prefix("unknown field ").or_else(|| message.strip_prefix("unknown variant "))?;
+    let mut names = rest.split('`').skip(1).step_by(2);
+    let word = names.next()?;
+    let known: Vec<&str> = names.collect();
+    hint(word, known.iter().copied())
+}
+
 /// Optimal string alignment distance: insertions, deletions, replacements and swaps of neighbours.
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
