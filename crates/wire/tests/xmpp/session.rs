@@ -32,7 +32,8 @@ pub(crate) fn hear_as_romeo(stanza: Element<'_>, direction: Direction, rooms: &[
 
 /// Whether bytes are one stanza that a stream reader takes and passes on as it stands.
 pub(crate) fn is_verbatim(bytes: &[u8]) -> bool {
-    let mut stream = b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>".to_vec();
+    let mut stream =
+        b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>".to_vec();
     let mut reader = Reader::new(Limits { stanza_bytes: 1 << 24, ..LIMITS });
     let Ok(Read::Header { used, .. }) = reader.next(&stream) else { panic!("the header is not read") };
     stream.drain(..used);

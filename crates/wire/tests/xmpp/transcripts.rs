@@ -47,7 +47,8 @@ fn transcripts_hold() {
             }
         }
         if written.lines().count() != played.lines().count() {
-            writeln!(wrong, "{name}: {} lines written, {} played", written.lines().count(), played.lines().count()).unwrap();
+            writeln!(wrong, "{name}: {} lines written, {} played", written.lines().count(), played.lines().count())
+                .unwrap();
         }
     }
     assert!(wrong.is_empty() || update, "{wrong}");

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use model::{Body, Finding, Message, Place};
+use model::{Body, Direction, Finding, Message, Place};
 
 use super::replaced;
 use crate::xmpp::Parsed;
@@ -32,11 +32,24 @@ const REPEATED_CHARS: usize = 4;
 ///
 /// `message` is what [`hear`](crate::xmpp::hear::hear) made of this very stanza. Markup is removed whenever anything
 /// is, since it repeats the text in its own way. If nothing can be cut out exactly (no evidence, evidence in an
-/// address, a message that is not this stanza's), the stanza is [`replaced`].
+/// address, a message that is not this stanza's), the stanza is [`replaced`]; a client's own request then goes on
+/// empty, so that it is answered (`bad-request`) and nobody reads it.
 pub fn redacted(stanza: Element<'_>, message: &Message, findings: &[Finding]) -> Vec<u8> {
-    Redaction::plan(stanza, message, findings)
-        .and_then(|plan| plan.apply(stanza))
-        .unwrap_or_else(|| replaced(stanza, REMOVED))
+    if let Some(bytes) = Redaction::plan(stanza, message, findings).and_then(|plan| plan.apply(stanza)) {
+        return bytes;
+    }
+    let request = stanza.is(ns::CLIENT, "iq") && matches!(stanza.attr("type"), Some("get" | "set"));
+    if message.direction == Direction::FromClient && request {
+        return emptied(stanza);
+    }
+    replaced(stanza, REMOVED)
+}
+
+/// The stanza with its attributes alone.
+fn emptied(stanza: Element<'_>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(128);
+    rewrite(&mut out, stanza, &mut |_| Edit::Text(String::new()));
+    out
 }
 
 /// Edits by element, and the words that may not remain.
@@ -44,12 +57,16 @@ struct Redaction<'m> {
     edits: HashMap<u32, Edit>,
     spans: Vec<&'m str>,
     root: u32,
+    /// How many files may remain.
+    files: usize,
 }
 
 impl<'m> Redaction<'m> {
     fn plan(stanza: Element<'_>, message: &'m Message, findings: &[Finding]) -> Option<Redaction<'m>> {
         let heard = walk(stanza, true);
-        let mut plan = Redaction { edits: HashMap::new(), spans: Vec::new(), root: stanza.index() };
+        let mut plan =
+            Redaction { edits: HashMap::new(), spans: Vec::new(), root: stanza.index(), files: heard.files.len() };
+        let mut cut_files = Vec::new();
         // Byte ranges to block out, by part; `None` for a part that goes whole.
         let mut cuts: Vec<Option<Vec<(usize, usize)>>> = vec![Some(Vec::new()); heard.parts.len()];
         let mut any = false;
@@ -57,7 +74,7 @@ impl<'m> Redaction<'m> {
             any = true;
             let index = usize::from(evidence.part);
             let Some(part) = message.parts.get(index) else {
-                plan.remove(*heard.file_origins.get(index - message.parts.len())?)?;
+                cut_files.push(index - message.parts.len());
                 continue;
             };
             if heard.parts.get(index) != Some(part) {
@@ -75,12 +92,23 @@ impl<'m> Redaction<'m> {
                     plan.spans.push(span);
                 }
                 (Some(span), None) => plan.spans.push(span),
-                (None, _) => *cut = None,
+                (None, _) => {
+                    *cut = None;
+                    if let Body::Text(text) = &part.body {
+                        plan.spans.push(text);
+                    }
+                }
             }
         }
         if !any {
             return None;
         }
+        cut_files.sort_unstable();
+        cut_files.dedup();
+        for file in &cut_files {
+            plan.remove(*heard.file_origins.get(*file)?)?;
+        }
+        plan.files -= cut_files.len();
         plan.spans.sort_unstable();
         plan.spans.dedup();
         plan.spans.retain(|span| span.chars().count() >= REPEATED_CHARS);
@@ -151,13 +179,18 @@ impl<'m> Redaction<'m> {
         }
     }
 
-    /// Writes the stanza with the edits, and makes sure that no span is left in it.
+    /// Writes the stanza with the edits, and makes sure that no span and no removed file is left.
     fn apply(mut self, stanza: Element<'_>) -> Option<Vec<u8>> {
+        let payload = stanza.elements().next().filter(|_| stanza.name() == "iq").map(Element::index);
         let mut out = Vec::with_capacity(1024);
         rewrite(&mut out, stanza, &mut |element| {
             match self.edits.remove(&element.index()) {
+                // A query has one payload (RFC 6120 section 8.2.3), if only its shell.
+                Some(Edit::Drop) if payload == Some(element.index()) => Edit::Text(String::new()),
                 // Without a body there would be no message to see.
-                Some(Edit::Drop) if element.ns() == ns::CLIENT && matches!(element.name(), "body" | "subject" | "status") => {
+                Some(Edit::Drop)
+                    if element.ns() == ns::CLIENT && matches!(element.name(), "body" | "subject" | "status") =>
+                {
                     Edit::Text(REMOVED.to_owned())
                 }
                 Some(edit) => edit,
@@ -167,8 +200,9 @@ impl<'m> Redaction<'m> {
         let bytes = Bytes::from(out);
         let parsed = Parsed::new(bytes.clone()).ok()?;
         let left = walk(parsed.stanza().root, false);
-        let clean = left.parts.iter().filter_map(|p| p.body.expose()).all(|text| !self.spans.iter().any(|s| text.contains(s)));
-        clean.then(|| bytes.into())
+        let clean =
+            left.parts.iter().filter_map(|p| p.body.expose()).all(|text| !self.spans.iter().any(|s| text.contains(s)));
+        (clean && left.files.len() <= self.files).then(|| bytes.into())
     }
 }
 

@@ -77,7 +77,9 @@ fn move_ends(bytes: Vec<u8>, shift: usize) -> Vec<u8> {
 
 /// The first of the named attributes that the element has, as a number moved by so much.
 fn moved(element: Element<'_>, names: &[&'static str], shift: usize) -> Edit {
-    let Some((name, value)) = names.iter().find_map(|&name| Some((name, element.attr(name)?))) else { return Edit::Keep };
+    let Some((name, value)) = names.iter().find_map(|&name| Some((name, element.attr(name)?))) else {
+        return Edit::Keep;
+    };
     match value.trim().parse::<usize>() {
         Ok(at) => Edit::SetAttr(name, at.saturating_add(shift).to_string()),
         Err(_) => Edit::DropAttr(name),
@@ -104,7 +106,8 @@ fn lacks(shown: Element<'_>) -> Option<&'static str> {
         "presence" => "status",
         _ => return None,
     };
-    let has = shown.child(ns::CLIENT, name).is_some() || is_subject_change(shown) || shown.attr("type") == Some("error");
+    let has =
+        shown.child(ns::CLIENT, name).is_some() || is_subject_change(shown) || shown.attr("type") == Some("error");
     (!has).then_some(name)
 }
 
@@ -124,7 +127,10 @@ fn ranges(chain: &[Element<'_>]) -> Vec<u32> {
                 found.push(child.index());
             }
             (ns::FALLBACK, "fallback") => found.extend(
-                child.elements().filter(|e| e.name() == "body" && e.attr("start").or(e.attr("end")).is_some()).map(|e| e.index()),
+                child
+                    .elements()
+                    .filter(|e| e.name() == "body" && e.attr("start").or(e.attr("end")).is_some())
+                    .map(|e| e.index()),
             ),
             _ => {}
         }

@@ -217,14 +217,20 @@ impl<'a> Heard<'a> {
 
     /// A vCard (XEP-0054): fields, links, and pictures, sounds and keys in base64.
     pub(super) fn vcard(&mut self, element: Element<'a>) {
+        let outer = self.unit;
+        self.unit = element.index();
         for child in element.elements() {
             match child.name() {
                 "BINVAL" => {
                     let claimed = element.child(ns::VCARD, "TYPE").map(|t| t.text());
-                    self.unit = element.index();
                     self.inline_file(child, claimed.as_deref());
                 }
-                "EXTVAL" | "URL" => self.target(child),
+                "EXTVAL" => self.target(child),
+                "URL" => {
+                    self.unit = child.index();
+                    self.target(child);
+                    self.unit = element.index();
+                }
                 "TYPE" => self.sweep_links(child),
                 _ if child.ns() == ns::VCARD => self.vcard(child),
                 _ => self.payload(child),
@@ -232,6 +238,22 @@ impl<'a> Heard<'a> {
         }
         self.linked_attrs(element);
         self.loose_text(element, Place::Field);
+        self.unit = outer;
+    }
+
+    /// An avatar's metadata (XEP-0084): pictures that lie elsewhere.
+    pub(super) fn avatar_metadata(&mut self, metadata: Element<'a>) {
+        for child in metadata.elements() {
+            self.unit = child.index();
+            match child.attr("url") {
+                Some(url) if child.name() == "info" => self.say(Place::Url, child, How::Whole, url.into()),
+                _ => self.sweep(child, Place::Unknown),
+            }
+            self.loose_text(child, Place::Unknown);
+        }
+        self.unit = metadata.index();
+        self.linked_attrs(metadata);
+        self.loose_text(metadata, Place::Unknown);
     }
 }
 

@@ -85,7 +85,10 @@ impl<'a> Heard<'a> {
 /// Whether a field of this name holds a password, by whatever prefix.
 fn is_secret(name: &str) -> bool {
     let ends = |suffix: &str| {
-        name.len().checked_sub(suffix.len()).and_then(|at| name.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+        name.len()
+            .checked_sub(suffix.len())
+            .and_then(|at| name.get(at..))
+            .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
     };
     ends("password") || ends("secret") || ends("password-verify") || ends("token")
 }

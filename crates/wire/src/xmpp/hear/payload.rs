@@ -83,7 +83,7 @@ impl<'a> Heard<'a> {
             }
             ns::AVATAR_METADATA => {
                 self.claim(Kind::Profile);
-                self.sweep(element, Place::Field);
+                self.avatar_metadata(element);
             }
             ns::HASHES | ns::THUMBS => {
                 self.linked_attrs(element);
@@ -310,7 +310,7 @@ impl<'a> Heard<'a> {
     fn bookmarks(&mut self, element: Element<'a>) {
         self.claim(Kind::Profile);
         self.attr(Place::Field, element, "name");
-        self.linked_attrs(element);
+        self.attr(Place::Url, element, "url");
         self.loose_text(element, Place::Field);
         for child in element.elements() {
             match child.name() {

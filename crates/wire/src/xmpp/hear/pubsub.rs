@@ -38,6 +38,8 @@ impl<'a> Heard<'a> {
 
     /// An entry of a microblog: its texts, markup and links.
     pub(super) fn atom(&mut self, element: Element<'a>) {
+        let outer = self.unit;
+        self.unit = element.index();
         match element.name() {
             "title" | "subtitle" | "summary" | "content" => self.text(Place::Body, element),
             "id" | "updated" | "published" | "generator" => self.sweep_links(element),
@@ -58,5 +60,6 @@ impl<'a> Heard<'a> {
                 }
             }
         }
+        self.unit = outer;
     }
 }

@@ -89,8 +89,11 @@ fn otr(text: &str) -> Option<usize> {
 fn has_aesgcm(text: &str) -> bool {
     const SCHEME: &[u8] = b"aesgcm";
     let bytes = text.as_bytes();
-    memchr_iter(b':', bytes)
-        .any(|at| at.checked_sub(SCHEME.len()).and_then(|from| bytes.get(from..at)).is_some_and(|s| s.eq_ignore_ascii_case(SCHEME)))
+    memchr_iter(b':', bytes).any(|at| {
+        at.checked_sub(SCHEME.len())
+            .and_then(|from| bytes.get(from..at))
+            .is_some_and(|s| s.eq_ignore_ascii_case(SCHEME))
+    })
 }
 
 /// Bytes of text in an element and below.

@@ -29,7 +29,7 @@ impl<'a> Heard<'a> {
         if groupchat && !self.quoting {
             self.room = true;
         }
-        let (parts, mut subjects) = (self.parts.len(), 0usize);
+        let mut subject = false;
         for node in message.children() {
             let child = match node {
                 Node::Element(child) => child,
@@ -49,7 +49,7 @@ impl<'a> Heard<'a> {
                     self.text(if self.quoting { Place::Quote } else { Place::Body }, child);
                 }
                 "subject" => {
-                    subjects += 1;
+                    subject = true;
                     self.text(Place::Subject, child);
                 }
                 "thread" => self.sweep_links(child),
@@ -58,17 +58,21 @@ impl<'a> Heard<'a> {
             }
         }
         self.unit = message.index();
-        if groupchat && self.bodies == 0 && subjects > 0 {
+        if groupchat && self.bodies == 0 && subject {
             self.claim(Kind::Profile);
-            self.act |= !self.quoting && self.parts.len() == parts;
         }
         self.settle();
     }
 
-    /// A reaction or retraction that brings a body of its own, not marked as a mere fallback for readers that do not
-    /// know the extension (XEP-0428), is a message like any other.
+    /// A message that brings a body of its own is a message, whatever is attached to call it less; a reaction or
+    /// retraction may bring one that is marked as a mere fallback for readers that do not know them (XEP-0428).
     fn settle(&mut self) {
-        if matches!(self.kind, Kind::Reaction | Kind::Retraction) && self.bodies > 0 && !self.whole_fallback {
+        let less = match self.kind {
+            Kind::Profile | Kind::Presence => true,
+            Kind::Reaction | Kind::Retraction => !self.whole_fallback,
+            Kind::Message | Kind::File | Kind::Correction | Kind::Invite | Kind::Call => false,
+        };
+        if less && self.bodies > 0 {
             self.kind = Kind::Message;
         }
     }

@@ -15,7 +15,12 @@ impl<'a> Heard<'a> {
             return self.sweep_links(element);
         }
         self.linked_attrs(element);
-        self.loose_text(element, place);
+        let text = element.text();
+        if matches!(element.name(), "uri" | "url") && looks_like_link(&text) {
+            self.say(Place::Url, element, How::Whole, text);
+        } else {
+            self.loose_text(element, place);
+        }
         for child in element.elements() {
             if child.ns() == element.ns() {
                 self.sweep(child, place);
@@ -88,5 +93,7 @@ fn is_protocol_name(value: &str) -> bool {
 
 /// Whether text can only be base64, hexadecimal digits, a number or a date.
 pub(super) fn is_opaque(text: &str) -> bool {
-    text.bytes().all(|b| b.is_ascii_alphanumeric() || b.is_ascii_whitespace() || matches!(b, b'+' | b'/' | b'=' | b'-' | b'_' | b':'))
+    text.bytes().all(|b| {
+        b.is_ascii_alphanumeric() || b.is_ascii_whitespace() || matches!(b, b'+' | b'/' | b'=' | b'-' | b'_' | b':')
+    })
 }
