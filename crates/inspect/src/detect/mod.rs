@@ -1,26 +1,29 @@
 //! The detectors, one file each, and the table that lists them.
 
+mod brands;
+mod config;
+mod file;
+mod link;
+mod lookalike;
+mod numbers;
+mod pattern;
+mod secrets;
+mod weigh;
+
 use std::sync::Arc;
 
 use indicators::Index;
 
 use crate::Detector;
 
-/// What the operator can set about detectors.
-#[derive(Clone, Debug, Default)]
-pub struct Config {}
-
-/// A setting that can't work: field and reason.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{field}: {why}")]
-pub struct ConfigError {
-    /// Configuration field.
-    pub field: String,
-    /// What is wrong with it.
-    pub why: String,
-}
+pub use config::{Brand, Config, ConfigError, LocalPattern};
 
 /// Every detector, in the order they look.
-pub fn table(_config: &Config, _indicators: Arc<Index>) -> Result<Vec<Box<dyn Detector>>, ConfigError> {
-    Ok(Vec::new())
+pub fn table(config: &Config, indicators: Arc<Index>) -> Result<Vec<Box<dyn Detector>>, ConfigError> {
+    let detectors: Vec<Box<dyn Detector>> = vec![
+        Box::new(file::Files::new(Arc::clone(&indicators))),
+        Box::new(link::Links::new(config, indicators)?),
+        Box::new(pattern::Patterns::new(config)?),
+    ];
+    weigh::reweighed(detectors, &config.scores)
 }
