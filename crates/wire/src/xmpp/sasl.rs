@@ -112,3 +112,62 @@ impl<'a> Fields<'a> {
         Some(self.left.next().and_then(|at| self.bytes.get(at)).copied())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xmpp::Parsed;
+
+    fn read(mechanism: &str, message: &str) -> Attempt {
+        let text = STANDARD.encode(message);
+        let xml = format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='{mechanism}'>{text}</auth>");
+        Attempt::read(Parsed::new(xml.into()).unwrap().stanza().root).unwrap()
+    }
+
+    #[test]
+    fn the_account_is_read_and_the_password_is_not() {
+        for (mechanism, message, account) in [
+            ("PLAIN", "\0romeo\0calliope", Some("romeo")),
+            ("PLAIN", "other@montague.example\0romeo\0calliope", Some("romeo")),
+            ("PLAIN", "\0r\u{f6}meo\0", Some("r\u{f6}meo")),
+            ("PLAIN", "romeo\0calliope", None),
+            ("PLAIN", "calliope", None),
+            ("PLAIN", "\0\0calliope", None),
+            ("PLAIN", "\0ro\nmeo\0calliope", None),
+            ("X-OAUTH2", "\0romeo\0token", Some("romeo")),
+            ("SCRAM-SHA-1", "n,,n=romeo,r=fyko+d2lbbFgONRv9qkxdawL", Some("romeo")),
+            ("SCRAM-SHA-256-PLUS", "p=tls-exporter,,n=romeo,r=rOprNGfwEbeRWgbNEkqO", Some("romeo")),
+            ("SCRAM-SHA-1", "y,a=admin,n=ro=2Cme=3Do,r=x", Some("ro,me=o")),
+            ("SCRAM-SHA-1", "n=romeo", None),
+            (
+                "OAUTHBEARER",
+                "n,a=romeo@montague.example,\u{1}host=x\u{1}auth=Bearer vF9d\u{1}\u{1}",
+                Some("romeo@montague.example"),
+            ),
+            ("OAUTHBEARER", "n,a=romeo@montague.example,auth=Bearer vF9d", None),
+            ("EXTERNAL", "romeo@montague.example", Some("romeo@montague.example")),
+            ("EXTERNAL", "", None),
+            ("DIGEST-MD5", "", None),
+            ("GSSAPI", "romeo", None),
+        ] {
+            let attempt = read(mechanism, message);
+            assert_eq!(attempt.account.as_deref(), account, "{mechanism} {message:?}");
+            assert_eq!(&*attempt.mechanism, mechanism);
+        }
+    }
+
+    #[test]
+    fn odd_attempts_are_bounded() {
+        assert_eq!(read("PLAIN", &format!("\0{}\0x", "a".repeat(1_024))).account, None);
+        assert_eq!(read("PLAIN", &format!("\0romeo\0{}", "x".repeat(8_192))).account, None);
+        assert_eq!(&*read("plain\u{20}text", "x").mechanism, "?");
+        let odd = |xml: &'static str| Attempt::read(Parsed::new(xml.into()).unwrap().stanza().root);
+        let not_base64 = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>!!!!</auth>";
+        assert_eq!(odd(not_base64).unwrap().account, None);
+        assert_eq!(
+            odd("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>").unwrap().account,
+            None
+        );
+        assert_eq!(odd("<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>x</response>"), None);
+    }
+}

@@ -156,9 +156,26 @@ fn redact(stanza: Element<'_>, message: &Message, finding: model::Finding) -> Op
 fn stanza() -> impl Strategy<Value = String> {
     let attributes = (
         prop::sample::select(vec!["message", "presence", "iq"]),
-        prop::option::of(prop::sample::select(vec!["chat", "groupchat", "error", "set", "get", "result", "headline", "unavailable"])),
-        prop::option::of(prop::sample::select(vec!["romeo@montague.example", "juliet@capulet.example/b", "room@muc.example/nick"])),
-        prop::option::of(prop::sample::select(vec!["romeo@montague.example/garden", "room@muc.example/nick", "capulet.example"])),
+        prop::option::of(prop::sample::select(vec![
+            "chat",
+            "groupchat",
+            "error",
+            "set",
+            "get",
+            "result",
+            "headline",
+            "unavailable",
+        ])),
+        prop::option::of(prop::sample::select(vec![
+            "romeo@montague.example",
+            "juliet@capulet.example/b",
+            "room@muc.example/nick",
+        ])),
+        prop::option::of(prop::sample::select(vec![
+            "romeo@montague.example/garden",
+            "room@muc.example/nick",
+            "capulet.example",
+        ])),
         prop::option::of(Just("id1")),
     );
     (attributes, prop::collection::vec(element(), 0..5)).prop_map(|((name, kind, from, to, id), children)| {
@@ -172,16 +189,21 @@ fn stanza() -> impl Strategy<Value = String> {
 }
 
 fn element() -> impl Strategy<Value = String> {
-    let leaf = "[ a-z<>&'\u{e9}\u{2588}]{0,12}|https://evil\\.example/[a-z]{3}|\\?OTR:[a-z]{4}|[A-Za-z]{8}==".prop_map(|text| {
-        let mut out = Vec::new();
-        write::escape_text(&mut out, &text);
-        String::from_utf8(out).unwrap()
-    });
+    let leaf = "[ a-z<>&'\u{e9}\u{2588}]{0,12}|https://evil\\.example/[a-z]{3}|\\?OTR:[a-z]{4}|[A-Za-z]{8}==".prop_map(
+        |text| {
+            let mut out = Vec::new();
+            write::escape_text(&mut out, &text);
+            String::from_utf8(out).unwrap()
+        },
+    );
     leaf.prop_recursive(6, 40, 5, |inner| {
         (
             prop::sample::select(NAMES.to_vec()),
             prop::sample::select(NAMESPACES.to_vec()),
-            prop::collection::vec((prop::sample::select(ATTRIBUTES.to_vec()), prop::sample::select(VALUES.to_vec())), 0..3),
+            prop::collection::vec(
+                (prop::sample::select(ATTRIBUTES.to_vec()), prop::sample::select(VALUES.to_vec())),
+                0..3,
+            ),
             prop::collection::vec(inner, 0..4),
         )
             .prop_map(|(name, ns, mut attributes, children)| {
@@ -196,21 +218,104 @@ fn element() -> impl Strategy<Value = String> {
 }
 
 const NAMES: &[&str] = &[
-    "body", "subject", "status", "x", "html", "forwarded", "message", "presence", "iq", "received", "sent", "result", "event",
-    "items", "item", "publish", "pubsub", "query", "data", "reactions", "reaction", "replace", "retract", "fallback", "reference",
-    "url", "desc", "name", "file", "field", "value", "vCard", "PHOTO", "BINVAL", "jingle", "content", "description", "error",
-    "text", "encrypted", "invite", "reason", "password", "entry", "nick", "delay", "media-sharing", "sources", "open", "span",
+    "body",
+    "subject",
+    "status",
+    "x",
+    "html",
+    "forwarded",
+    "message",
+    "presence",
+    "iq",
+    "received",
+    "sent",
+    "result",
+    "event",
+    "items",
+    "item",
+    "publish",
+    "pubsub",
+    "query",
+    "data",
+    "reactions",
+    "reaction",
+    "replace",
+    "retract",
+    "fallback",
+    "reference",
+    "url",
+    "desc",
+    "name",
+    "file",
+    "field",
+    "value",
+    "vCard",
+    "PHOTO",
+    "BINVAL",
+    "jingle",
+    "content",
+    "description",
+    "error",
+    "text",
+    "encrypted",
+    "invite",
+    "reason",
+    "password",
+    "entry",
+    "nick",
+    "delay",
+    "media-sharing",
+    "sources",
+    "open",
+    "span",
 ];
 const NAMESPACES: &[&str] = &[
-    "jabber:client", "jabber:client", "jabber:client", "urn:xmpp:carbons:2", "urn:xmpp:forward:0", "urn:xmpp:forward:0", "urn:xmpp:mam:2",
-    "http://jabber.org/protocol/pubsub", "http://jabber.org/protocol/pubsub#event", "urn:xmpp:reactions:0",
-    "urn:xmpp:message-correct:0", "urn:xmpp:message-retract:1", "urn:xmpp:fallback:0", "urn:xmpp:reference:0", "jabber:x:oob",
-    "jabber:x:data", "vcard-temp", "urn:xmpp:jingle:1", "urn:xmpp:jingle:apps:file-transfer:5", "urn:xmpp:bob", "urn:xmpp:sims:1",
-    "urn:ietf:params:xml:ns:xmpp-stanzas", "urn:xmpp:omemo:2", "http://jabber.org/protocol/muc#user", "http://www.w3.org/2005/Atom",
-    "http://jabber.org/protocol/nick", "urn:xmpp:delay", "http://jabber.org/protocol/xhtml-im", "http://www.w3.org/1999/xhtml",
-    "urn:xmpp:eme:0", "jabber:iq:roster", "http://jabber.org/protocol/ibb", "urn:example:unknown", "urn:xmpp:sid:0",
+    "jabber:client",
+    "jabber:client",
+    "jabber:client",
+    "urn:xmpp:carbons:2",
+    "urn:xmpp:forward:0",
+    "urn:xmpp:forward:0",
+    "urn:xmpp:mam:2",
+    "http://jabber.org/protocol/pubsub",
+    "http://jabber.org/protocol/pubsub#event",
+    "urn:xmpp:reactions:0",
+    "urn:xmpp:message-correct:0",
+    "urn:xmpp:message-retract:1",
+    "urn:xmpp:fallback:0",
+    "urn:xmpp:reference:0",
+    "jabber:x:oob",
+    "jabber:x:data",
+    "vcard-temp",
+    "urn:xmpp:jingle:1",
+    "urn:xmpp:jingle:apps:file-transfer:5",
+    "urn:xmpp:bob",
+    "urn:xmpp:sims:1",
+    "urn:ietf:params:xml:ns:xmpp-stanzas",
+    "urn:xmpp:omemo:2",
+    "http://jabber.org/protocol/muc#user",
+    "http://www.w3.org/2005/Atom",
+    "http://jabber.org/protocol/nick",
+    "urn:xmpp:delay",
+    "http://jabber.org/protocol/xhtml-im",
+    "http://www.w3.org/1999/xhtml",
+    "urn:xmpp:eme:0",
+    "jabber:iq:roster",
+    "http://jabber.org/protocol/ibb",
+    "urn:example:unknown",
+    "urn:xmpp:sid:0",
 ];
-const ATTRIBUTES: &[&str] =
-    &["id", "uri", "url", "name", "jid", "reason", "begin", "start", "end", "var", "label", "type", "action", "xml:lang", "href"];
-const VALUES: &[&str] =
-    &["https://attr.example/x", "words in it", "7", "session-initiate", "juliet@capulet.example", "www.attr.example", "en", "text-private"];
+const ATTRIBUTES: &[&str] = &[
+    "id", "uri", "url", "name", "jid", "reason", "begin", "start", "end", "var", "label", "type", "action", "xml:lang",
+    "href",
+];
+const VALUES: &[&str] = &[
+    "https://attr.example/x",
+    "words in it",
+    "7",
+    "session-initiate",
+    "juliet@capulet.example",
+    "www.attr.example",
+    "en",
+    "text-private",
+];

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::{put, speakable};
 use crate::xmpp::Parsed;
+use crate::xmpp::hear::flatten;
 use crate::xmpp::ns;
 use crate::xmpp::tree::Element;
 use crate::xmpp::write::{Edit, escape_text, rewrite};
@@ -23,26 +24,22 @@ pub fn warned(stanza: Element<'_>, notice: &str) -> Vec<u8> {
     let chain = chain(stanza);
     let shown = chain.last().copied().unwrap_or(stanza);
     let lacks = lacks(shown);
-
+    let texts = texts(&chain);
     let ranges = ranges(&chain);
     let mut out = Vec::with_capacity(1024);
     rewrite(&mut out, stanza, &mut |element| {
-        let own = |parent: &&Element<'_>| parent.elements().any(|child| child.index() == element.index());
+        let own = || texts.binary_search(&element.index()).is_ok();
         match (element.ns(), element.name()) {
             (ns::XHTML_IM, _) | (ns::MARKUP, _) => Edit::Drop,
-            (ns::CLIENT, "body" | "status") if chain.iter().any(|c| own(&c)) => {
-                Edit::Text(format!("{prefix}{}", flat(element)))
-            }
-            (ns::CLIENT, "subject") if lacks.is_none() && is_subject_change(shown) && own(&&shown) => {
-                Edit::Text(format!("{mark} {}", flat(element)))
-            }
-            (ns::MUC_USER, "reason") => Edit::Text(format!("{prefix}{}", flat(element))),
+            (ns::CLIENT, "body" | "status") if own() => Edit::Text(format!("{prefix}{}", flatten(element))),
+            (ns::CLIENT, "subject") if own() => Edit::Text(format!("{mark} {}", flatten(element))),
+            (ns::MUC_USER, "reason") => Edit::Text(format!("{prefix}{}", flatten(element))),
             (ns::CONFERENCE, "x") => match element.attr("reason") {
                 Some(reason) => Edit::SetAttr("reason", format!("{mark} {reason}")),
                 None => Edit::Keep,
             },
             (ns::FALLBACK, "fallback") if hides_all(element) => Edit::Drop,
-            _ if ranges.contains(&element.index()) => moved(element, &["start", "begin"], shift),
+            _ if ranges.binary_search(&element.index()).is_ok() => moved(element, &["start", "begin"], shift),
             _ if element.index() == shown.index() => match lacks {
                 Some(name) => {
                     let mut text = Vec::new();
@@ -70,7 +67,7 @@ fn move_ends(bytes: Vec<u8>, shift: usize) -> Vec<u8> {
     let ranges = ranges(&chain(stanza));
     let mut out = Vec::with_capacity(bytes.len() + 16);
     rewrite(&mut out, stanza, &mut |element| {
-        if ranges.contains(&element.index()) { moved(element, &["end"], shift) } else { Edit::Keep }
+        if ranges.binary_search(&element.index()).is_ok() { moved(element, &["end"], shift) } else { Edit::Keep }
     });
     out
 }
@@ -118,7 +115,23 @@ fn is_subject_change(message: Element<'_>) -> bool {
         && message.child(ns::CLIENT, "subject").is_some()
 }
 
-/// Elements whose character ranges point into a body that moves.
+/// The texts that take the notice, in order: bodies and statuses of the chain, and the subject that changes.
+fn texts(chain: &[Element<'_>]) -> Vec<u32> {
+    let mut found = Vec::new();
+    for stanza in chain {
+        let subject = is_subject_change(*stanza);
+        let takes = |e: &Element<'_>| match e.name() {
+            "body" | "status" => e.ns() == ns::CLIENT,
+            "subject" => subject && e.ns() == ns::CLIENT,
+            _ => false,
+        };
+        found.extend(stanza.elements().filter(takes).map(Element::index));
+    }
+    found.sort_unstable();
+    found
+}
+
+/// Elements whose character ranges point into a body that moves, in order.
 fn ranges(chain: &[Element<'_>]) -> Vec<u32> {
     let mut found = Vec::new();
     for child in chain.iter().flat_map(|message| message.elements()) {
@@ -135,6 +148,7 @@ fn ranges(chain: &[Element<'_>]) -> Vec<u32> {
             _ => {}
         }
     }
+    found.sort_unstable();
     found
 }
 
@@ -143,8 +157,4 @@ fn hides_all(fallback: Element<'_>) -> bool {
     let mut parts = fallback.elements().filter(|e| e.name() == "body").peekable();
     let none = fallback.elements().next().is_none();
     none || parts.any(|body| body.attr("start").is_none())
-}
-
-fn flat(element: Element<'_>) -> String {
-    crate::xmpp::hear::flatten(element)
 }

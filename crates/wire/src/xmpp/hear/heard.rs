@@ -54,6 +54,8 @@ pub(crate) struct Heard<'a> {
     pub(super) in_item: bool,
     /// The smallest element around the current place that can go without breaking the rest.
     pub(super) unit: u32,
+    /// Inside an element whose text was heard flat.
+    flattened: bool,
     overflow: String,
     trace: bool,
 }
@@ -109,6 +111,7 @@ impl<'a> Heard<'a> {
             quoting: false,
             in_item: false,
             unit: 0,
+            flattened: false,
             overflow: String::new(),
             trace,
         }
@@ -148,14 +151,19 @@ impl<'a> Heard<'a> {
         if element.elements().next().is_none() {
             return self.say(place, element, How::Text, text);
         }
-        let flat = flatten(element);
-        if flat != text {
-            self.say(place, element, How::Whole, Cow::Owned(flat));
+        // Once is enough: what is inside is in the outer one's flat text already.
+        let outer = std::mem::replace(&mut self.flattened, true);
+        if !outer {
+            let flat = flatten(element);
+            if flat != text {
+                self.say(place, element, How::Whole, Cow::Owned(flat));
+            }
         }
         self.say(place, element, How::Whole, text);
         for child in element.elements() {
             self.payload(child);
         }
+        self.flattened = outer;
     }
 
     /// Hears the value of an attribute that a person sees.
