@@ -1,4 +1,5 @@
 //! Bytes, UTF-8 and the characters XML 1.0 allows: what a scanner asks of a byte.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 /// May begin a name: `A-Z a-z _`.
 pub(super) const NAME_START: u8 = 1;
@@ -11,6 +12,7 @@ pub(super) const TEXT: u8 = 8;
 /// Says itself in an attribute value.
 pub(super) const VALUE: u8 = 16;
 
+#[allow(clippy::indexing_slicing)] // evaluated when compiled
 const CLASSES: [u8; 256] = {
     let mut table = [0u8; 256];
     let mut byte = 0;
@@ -77,13 +79,7 @@ pub(super) fn skip_text(input: &[u8], mut at: usize) -> usize {
 pub(super) fn skip_value(input: &[u8], mut at: usize) -> usize {
     while let Some(block) = input.get(at..at + 16) {
         let stop = block.iter().fold(false, |stop, &b| {
-            stop | (b < 0x20)
-                | (b >= 0x80)
-                | (b == b'<')
-                | (b == b'&')
-                | (b == b'>')
-                | (b == b'\'')
-                | (b == b'"')
+            stop | !(0x20..0x80).contains(&b) | (b == b'<') | (b == b'&') | (b == b'>') | (b == b'\'') | (b == b'"')
         });
         if stop {
             break;

@@ -1,4 +1,5 @@
 //! The stream header (RFC 6120 section 4.7): what it says, and writing one.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 use super::ns;
 use super::write::escape_attr;

@@ -4,6 +4,7 @@
 //! from disagreeing: controls, spaces, bidirectional and invisible characters,
 //! noncharacters and prohibited punctuation are refused, ASCII is folded. Full
 //! normalisation is left to the server, which is the authority on its accounts.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 use std::borrow::Cow;
 use std::fmt;

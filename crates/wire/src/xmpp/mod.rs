@@ -79,3 +79,6 @@ pub use header::Header;
 pub use jid::Jid;
 pub use reader::{Form, Limits, Parsed, Read, Reader, Stanza};
 pub use tree::{Attr, Element, Node};
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! A stream of XMPP, read: header, stanzas, white space, end, in the bytes'
 //! own order and at any chunking.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 use bytes::Bytes;
 
@@ -7,7 +8,7 @@ use super::chars::{self, SPACE};
 use super::fault::{Condition, Fault};
 use super::header::Header;
 use super::ns;
-use super::scan::{Scanner, Step, malformed};
+use super::scan::{Place, Scanner, Step, malformed};
 use super::scope::INHERITED;
 use super::tree::{Element, FRAME_BYTES, Span};
 
@@ -47,7 +48,7 @@ impl Default for Limits {
 
 /// Most bytes of a stream header with its XML declaration (`xmpp.header_bytes`).
 pub const HEADER_BYTES: usize = 4_096;
-/// Most bytes of an XML declaration, and of white space inside the end tag of a stream.
+/// Most bytes of an XML declaration, of white space behind it, and inside the end tag of a stream.
 const DECLARATION_BYTES: usize = 256;
 
 /// Records that are kept room for while stanzas follow each other, and while nothing comes.
@@ -162,7 +163,7 @@ impl Reader {
         self.scanning = false;
         self.stream_name = None;
         self.scanner.scope.unopened();
-        self.scanner.begin(0, false, KEEP_IDLE);
+        self.scanner.begin(0, Place::Stream, KEEP_IDLE);
         self.scanner.tree.forget_fixed();
     }
 
@@ -221,14 +222,14 @@ impl Reader {
         if !self.scanning {
             match buf {
                 [] => {
-                    self.scanner.begin(0, false, KEEP_IDLE);
+                    self.scanner.begin(0, Place::Stream, KEEP_IDLE);
                     return Ok(Item::More);
                 }
                 [byte, ..] if chars::is(*byte, SPACE) => return Ok(Item::Space(chars::skip(buf, 0, SPACE))),
                 [b'<'] => return Ok(Item::More),
                 [b'<', b'/', ..] => return self.end(buf),
                 [b'<', ..] => {
-                    self.scanner.begin(0, false, KEEP_BUSY);
+                    self.scanner.begin(0, Place::Stream, KEEP_BUSY);
                     self.scanning = true;
                 }
                 _ => return Err(malformed("text between stanzas: put it in a stanza")),
@@ -282,7 +283,7 @@ impl Reader {
                 }
                 Before::Header(at) => at,
             };
-            self.scanner.begin(at, true, KEEP_BUSY);
+            self.scanner.begin(at, Place::Header, KEEP_BUSY);
             self.scanning = true;
         }
         let most = HEADER_BYTES.min(self.scanner.limits.stanza_bytes);
@@ -293,7 +294,8 @@ impl Reader {
     }
 
     fn declaration(&self, buf: &[u8]) -> Result<Before, Fault> {
-        const ENCODING: Fault = Fault::new(Condition::UnsupportedEncoding, "the stream is not UTF-8: XMPP knows no other");
+        const ENCODING: Fault =
+            Fault::new(Condition::UnsupportedEncoding, "the stream is not UTF-8: XMPP knows no other");
         match buf {
             [] | [b'<'] => return Ok(Before::More),
             [0x00 | 0xFE | 0xFF, ..] | [b'<', 0x00, ..] => return Err(ENCODING),
@@ -320,7 +322,7 @@ impl Reader {
         check_declaration(declaration.get(intro.len()..end).unwrap_or_default())?;
         let at = chars::skip(buf, end + 2, SPACE);
         match buf.get(at) {
-            _ if at > HEADER_BYTES => Err(malformed("no stream header follows the XML declaration")),
+            _ if at - end - 2 > DECLARATION_BYTES => Err(malformed("no stream header follows the XML declaration")),
             None => Ok(Before::More),
             Some(b'<') => Ok(Before::Header(at)),
             Some(_) => Err(malformed("the stream does not begin with a stream header")),
@@ -339,7 +341,10 @@ impl Reader {
             return Err(Fault::new(Condition::BadFormat, "the stream does not begin with a stream header"));
         }
         if self.scanner.form == Form::Exotic(super::scan::ODD_URI) {
-            return Err(Fault::new(Condition::InvalidNamespace, "the stream header declares a namespace that is no URI"));
+            return Err(Fault::new(
+                Condition::InvalidNamespace,
+                "the stream header declares a namespace that is no URI",
+            ));
         }
         if self.scanner.scope.decls.len() > INHERITED {
             return Err(Fault::new(
@@ -445,7 +450,7 @@ impl Parsed {
         if bytes.first() != Some(&b'<') || bytes.len() > FRAME_BYTES {
             return Err(malformed("not a stanza"));
         }
-        scanner.begin(0, false, KEEP_BUSY);
+        scanner.begin(0, Place::Alone, KEEP_BUSY);
         match scanner.run(&bytes)? {
             Step::Complete if scanner.at == bytes.len() => Ok(Parsed { bytes, scanner }),
             Step::Complete => Err(malformed("more than one stanza")),
@@ -456,11 +461,7 @@ impl Parsed {
     /// The stanza.
     pub fn stanza(&self) -> Stanza<'_> {
         let frame = std::str::from_utf8(&self.bytes).unwrap_or_default();
-        Stanza {
-            bytes: &self.bytes,
-            root: Element::new(&self.scanner.tree, frame, 0),
-            form: self.scanner.form,
-        }
+        Stanza { bytes: &self.bytes, root: Element::new(&self.scanner.tree, frame, 0), form: self.scanner.form }
     }
 
     /// The bytes it was read from.

@@ -3,6 +3,7 @@
 //! It stops anywhere and goes on where it stopped. Between two steps it keeps
 //! a position, so no byte of a long token is looked at twice; only tokens of a
 //! fixed small size (a reference, `<![CDATA[`, one character) are tried again.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 use super::chars::{self, Decoded, NAME, NAME_START, SPACE};
 use super::fault::{Condition, Fault};
@@ -52,6 +53,17 @@ pub(super) enum Step {
     Opened,
     /// The element is complete.
     Complete,
+}
+
+/// What the element is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The stream itself, of which only the start tag is read.
+    Header,
+    /// A first-level child of the stream being read.
+    Stream,
+    /// A first-level child of some stream, accepted before.
+    Alone,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,8 +156,7 @@ pub(super) struct Scanner {
     elements: usize,
     /// Bytes that writing out each change of namespace would add.
     expanded: usize,
-    /// Reading the stream's own start tag.
-    header: bool,
+    place: Place,
 }
 
 impl Scanner {
@@ -164,12 +175,12 @@ impl Scanner {
             open: Vec::new(),
             elements: 0,
             expanded: 0,
-            header: false,
+            place: Place::Stream,
         }
     }
 
     /// Gets ready for a frame whose element begins at `at`; keeps room for about `keep` records.
-    pub(super) fn begin(&mut self, at: usize, header: bool, keep: usize) {
+    pub(super) fn begin(&mut self, at: usize, place: Place, keep: usize) {
         self.tree.clear(keep);
         self.scope.clear();
         self.open.clear();
@@ -182,7 +193,7 @@ impl Scanner {
         self.run = Run { from: at, decoded: None };
         self.elements = 0;
         self.expanded = 0;
-        self.header = header;
+        self.place = place;
     }
 
     /// The name of the element whose tag was read last, as written.
@@ -751,7 +762,7 @@ impl Scanner {
         if let Some(record) = self.tree.records.get_mut(tag.record) {
             (record.ns, record.count, record.end) = (space, count, end);
         }
-        if self.header {
+        if self.place == Place::Header {
             return if empty {
                 Err(Fault::new(Condition::BadFormat, "the stream header closes itself: leave the stream open"))
             } else {
@@ -834,7 +845,10 @@ impl Scanner {
         let key = |a: &AttrRecord| (tree.bytes(input, a.name), tree.bytes(input, a.ns));
         let twice = if attrs.len() <= FEW {
             attrs.iter().enumerate().any(|(nth, a)| {
-                attrs.iter().take(nth).any(|b| a.name.len() == b.name.len() && a.ns.len() == b.ns.len() && key(a) == key(b))
+                attrs
+                    .iter()
+                    .take(nth)
+                    .any(|b| a.name.len() == b.name.len() && a.ns.len() == b.ns.len() && key(a) == key(b))
             })
         } else {
             let mut keys: Vec<_> = attrs.iter().map(key).collect();
@@ -853,7 +867,7 @@ impl Scanner {
         if name == b"stream" && uri == ns::STREAMS.as_bytes() {
             return Err(Fault::new(Condition::BadFormat, "a second stream header: end the stream first"));
         }
-        let stanza = matches!(name, b"message" | b"presence" | b"iq");
+        let stanza = self.place == Place::Stream && matches!(name, b"message" | b"presence" | b"iq");
         if !chars::is_uri(uri) || (stanza && uri != content) {
             return Err(Fault::new(Condition::InvalidNamespace, "a stanza is not in the namespace of the stream"));
         }

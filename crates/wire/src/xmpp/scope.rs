@@ -1,5 +1,6 @@
 //! Namespace declarations in scope (Namespaces in XML 1.0), bounded so that a
 //! look-up is.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 use super::fault::{Condition, Fault};
 use super::tree::{CLIENT, STREAMS, Span, Tree};

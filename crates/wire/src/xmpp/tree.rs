@@ -1,6 +1,7 @@
 //! A stanza as a tree: one arena of records in document order, reused from
 //! stanza to stanza, whose strings are spans of the frame wherever the frame
 //! says them as they are meant.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 use std::borrow::Cow;
 use std::fmt;

@@ -5,6 +5,7 @@
 //! parent's; attributes with a namespace get a generated prefix; `'` quotes
 //! values. Only a first-level element of the stream's own namespace keeps the
 //! prefix `stream`, since there are clients that look for `stream:features`.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 use super::fault::Fault;
 use super::ns;
