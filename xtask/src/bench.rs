@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use lab::gateway::{Gateway, Upstream};
+use lab::gateway::{Gateway, Settings};
 use lab::prosody::{Options, Prosody};
 use lab::raw::Raw;
 use lab::tls::Authority;
@@ -48,8 +48,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let [alice, bob] = [Account::new("alice", "pw-alice"), Account::new("bob", "pw-bob")];
     let prosody = Prosody::start(&directory, &certificate, &Options::testing(vec![alice.clone(), bob.clone()]))?;
     let program = target.join("release/portcullis");
-    let upstream = Upstream::StartTls(prosody.starttls);
-    let mut gateway = Gateway::start(&program, &directory, upstream, &authority.file, &certificate, &[])?;
+    let settings = Settings {
+        upstream: prosody.starttls,
+        upstream_ca: authority.file.clone(),
+        certificate,
+        policy: None,
+        lists: Vec::new(),
+        clamd: None,
+    };
+    let mut gateway = Gateway::start(&program, &directory, &settings)?;
     let id = gateway.process().id();
 
     let mut from = Raw::session(gateway.address, &authority.file, &alice, "bench")?;

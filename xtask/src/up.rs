@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use lab::gateway::{Gateway, Upstream};
+use lab::gateway::{Gateway, Settings};
 use lab::prosody::{self, Passwords, Prosody};
 use lab::tls::{Authority, Certificate};
 use lab::{Account, secret};
@@ -173,11 +173,15 @@ fn start_gateway(
     authority: &Authority,
     certificate: &Certificate,
 ) -> Result<Gateway> {
-    let lists = directory.join("lists");
-    fs::create_dir_all(&lists)?;
-    fs::write(
-        lists.join("phishing.txt"),
-        format!("# Phishing hosts of the demonstration.\n{}\n", attack::PHISHING_HOST),
-    )?;
-    Gateway::start(program, directory, Upstream::StartTls(prosody.starttls), &authority.file, certificate, &[])
+    let list = directory.join("phishing.txt");
+    fs::write(&list, format!("# Phishing hosts of the demonstration.\n{}\n", attack::PHISHING_HOST))?;
+    let settings = Settings {
+        upstream: prosody.starttls,
+        upstream_ca: authority.file.clone(),
+        certificate: certificate.clone(),
+        policy: None,
+        lists: vec![("phishing", list)],
+        clamd: None,
+    };
+    Gateway::start_from_file(program, directory, &settings)
 }

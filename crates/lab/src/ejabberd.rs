@@ -1,16 +1,14 @@
 //! ejabberd on loopback, run without a node name, so that no Erlang port mapper stays behind.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::process::{self, Process};
 use crate::tls::Certificate;
-use crate::{Account, DOMAIN, ROOMS, UPLOADS, ports, tools};
+use crate::{Account, DOMAIN, ROOMS, UPLOADS, http, ports, tools};
 
 /// A running ejabberd.
 pub struct Ejabberd {
@@ -91,19 +89,10 @@ fn locate() -> Result<(PathBuf, String)> {
 }
 
 /// Registers through the HTTP API, which is open to loopback in this configuration.
-fn register(http: SocketAddr, account: &Account) -> Result<()> {
+fn register(address: SocketAddr, account: &Account) -> Result<()> {
     let body = serde_json::json!({ "user": account.user, "host": DOMAIN, "password": account.password }).to_string();
-    let mut stream = TcpStream::connect(http)?;
-    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-    write!(
-        stream,
-        "POST /api/register HTTP/1.1\r\nHost: {DOMAIN}\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    )?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    ensure!(answer.starts_with("HTTP/1.1 200"), "ejabberd could not create {}: {answer}", account.jid());
+    let answer = http::post(address, DOMAIN, "/api/register", &body)?;
+    ensure!(answer.status == 200, "ejabberd could not create {}: {}", account.jid(), answer.body);
     Ok(())
 }
 

@@ -1,24 +1,34 @@
-//! The portcullis binary as a child process: the XMPP gateway in front of a server.
+//! The portcullis binary as a child process: the XMPP gateway in front of a server, by flags or by a
+//! configuration file.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, ExitStatus, Output};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use crate::process::{self, Process};
 use crate::tls::Certificate;
-use crate::{ports, tools};
+use crate::{DOMAIN, ports, tools};
 
-/// How the gateway is to speak to its server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Upstream {
-    /// STARTTLS.
-    StartTls(SocketAddr),
-    /// TLS from the first byte.
-    Direct(SocketAddr),
+/// What stands behind it and what it is to do.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The server's port for STARTTLS.
+    pub upstream: SocketAddr,
+    /// Authority that the server's certificate is checked against.
+    pub upstream_ca: PathBuf,
+    /// What clients see.
+    pub certificate: Certificate,
+    /// Policy file; the default policy without one.
+    pub policy: Option<PathBuf>,
+    /// Indicator lists with their kind (`phishing`, `malware`, `spam`, `local`).
+    pub lists: Vec<(&'static str, PathBuf)>,
+    /// Antivirus engine.
+    pub clamd: Option<SocketAddr>,
 }
 
 /// A running gateway.
@@ -37,45 +47,40 @@ pub struct Gateway {
     pub data: PathBuf,
 }
 
+/// The listeners and the data directory of one gateway.
+struct Places {
+    address: SocketAddr,
+    http: SocketAddr,
+    admin: SocketAddr,
+    data: PathBuf,
+}
+
 impl Gateway {
-    /// Starts `portcullis gateway xmpp` with its data in a directory and waits until it is ready.
-    pub fn start(
-        program: &Path,
-        directory: &Path,
-        upstream: Upstream,
-        ca: &Path,
-        certificate: &Certificate,
-        more: &[String],
-    ) -> Result<Gateway> {
-        let data = directory.join("portcullis");
-        fs::create_dir_all(&data)?;
-        let [address, http, admin] = [free()?, free()?, free()?];
-        let (upstream, mode) = match upstream {
-            Upstream::StartTls(address) => (address, "starttls"),
-            Upstream::Direct(address) => (address, "direct"),
-        };
-        let mut arguments: Vec<String> = ["gateway", "xmpp"].map(String::from).to_vec();
-        for (flag, value) in [
-            ("--listen", address.to_string()),
-            ("--upstream", upstream.to_string()),
-            ("--upstream-tls", mode.to_owned()),
-            ("--upstream-ca", ca.display().to_string()),
-            ("--cert", certificate.chain.display().to_string()),
-            ("--key", certificate.key.display().to_string()),
-            ("--http", http.to_string()),
-            ("--admin", admin.to_string()),
-            ("--data", data.display().to_string()),
-        ] {
-            arguments.extend([flag.to_owned(), value]);
-        }
-        arguments.extend_from_slice(more);
+    /// Starts `portcullis gateway xmpp` with flags alone, without limits by address: tests come from one.
+    pub fn start(program: &Path, directory: &Path, settings: &Settings) -> Result<Gateway> {
+        let places = Places::choose(directory)?;
+        let arguments = places.flags(settings);
+        Gateway::launch(program, directory, places, arguments)
+    }
+
+    /// Starts `portcullis run` with a configuration file.
+    pub fn start_from_file(program: &Path, directory: &Path, settings: &Settings) -> Result<Gateway> {
+        let places = Places::choose(directory)?;
+        let file = directory.join("portcullis.toml");
+        fs::write(&file, places.file(settings)?).with_context(|| format!("cannot write {}", file.display()))?;
+        let arguments = vec!["run".to_owned(), "--config".to_owned(), file.display().to_string()];
+        Gateway::launch(program, directory, places, arguments)
+    }
+
+    fn launch(program: &Path, directory: &Path, places: Places, arguments: Vec<String>) -> Result<Gateway> {
         let log = directory.join("portcullis.out");
         let process = run(program, &arguments, &log)?;
+        let Places { address, http, admin, data } = places;
         Ok(Gateway { process, program: program.to_owned(), arguments, log, address, http, admin, data })
     }
 
     /// Asks it to end as a service manager would, and waits for it.
-    pub fn stop(&mut self) -> Result<std::process::ExitStatus> {
+    pub fn stop(&mut self) -> Result<ExitStatus> {
         self.process.stop(Duration::from_secs(30))
     }
 
@@ -106,8 +111,63 @@ impl Gateway {
     }
 }
 
-fn free() -> Result<SocketAddr> {
-    Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()?)))
+impl Places {
+    fn choose(directory: &Path) -> Result<Places> {
+        let free = || Ok::<_, anyhow::Error>(SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()?)));
+        Ok(Places { address: free()?, http: free()?, admin: free()?, data: directory.join("portcullis") })
+    }
+
+    fn flags(&self, settings: &Settings) -> Vec<String> {
+        let mut flags = vec![
+            ("--listen", self.address.to_string()),
+            ("--upstream", settings.upstream.to_string()),
+            ("--upstream-ca", settings.upstream_ca.display().to_string()),
+            ("--domain", DOMAIN.to_owned()),
+            ("--cert", settings.certificate.chain.display().to_string()),
+            ("--key", settings.certificate.key.display().to_string()),
+            ("--http", self.http.to_string()),
+            ("--admin", self.admin.to_string()),
+            ("--data", self.data.display().to_string()),
+        ];
+        flags.extend(settings.policy.iter().map(|file| ("--policy", file.display().to_string())));
+        flags.extend(settings.lists.iter().map(|(kind, file)| ("--indicators", format!("{kind}={}", file.display()))));
+        flags.extend(settings.clamd.iter().map(|address| ("--clamd", address.to_string())));
+        let mut arguments: Vec<String> = ["gateway", "xmpp", "--no-connection-limits"].map(String::from).to_vec();
+        arguments.extend(flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]));
+        arguments
+    }
+
+    fn file(&self, settings: &Settings) -> Result<String> {
+        let mut text = format!(
+            "# Generated. `portcullis config defaults` prints every key.\n\
+             data = {data:?}\n\n[admin]\nlisten = \"{admin}\"\n\n",
+            data = self.data,
+            admin = self.admin
+        );
+        if let Some(policy) = &settings.policy {
+            write!(text, "[policy]\nfiles = [{policy:?}]\n\n")?;
+        }
+        for (kind, file) in &settings.lists {
+            write!(text, "[[indicators.list]]\nkind = \"{kind}\"\nfile = {file:?}\n\n")?;
+        }
+        if let Some(clamd) = settings.clamd {
+            write!(text, "[files.clamd]\naddress = \"{clamd}\"\n\n")?;
+        }
+        write!(
+            text,
+            "[gateway.http]\nlisten = \"{http}\"\npublic_url = \"https://{http}\"\n\n\
+             [gateway.xmpp]\nlisten = [\"{address}\"]\n\n\
+             [[gateway.xmpp.domain]]\nname = \"{DOMAIN}\"\ncertificate = {chain:?}\nkey = {key:?}\n\
+             upstream = \"{upstream}\"\nupstream_tls = \"starttls\"\nupstream_ca = {ca:?}\n",
+            http = self.http,
+            address = self.address,
+            chain = settings.certificate.chain,
+            key = settings.certificate.key,
+            upstream = settings.upstream,
+            ca = settings.upstream_ca,
+        )?;
+        Ok(text)
+    }
 }
 
 /// Ready is when the one line that says so is out.

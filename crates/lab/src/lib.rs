@@ -9,12 +9,14 @@
 pub mod clamd;
 pub mod ejabberd;
 pub mod gateway;
+pub mod http;
 pub mod ports;
 pub mod process;
 pub mod prosody;
 pub mod raw;
 pub mod secret;
 pub mod slix;
+pub mod terminal;
 pub mod tls;
 pub mod tools;
 
