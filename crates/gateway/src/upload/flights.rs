@@ -115,14 +115,14 @@ mod tests {
             gate.await.unwrap();
             refused("first")
         });
-        let mut first = std::pin::pin!(first);
-        assert!(futures_util::poll!(first.as_mut()).is_pending());
-        let mut second = std::pin::pin!(flights.join("a", || async { refused("second") }));
-        assert!(futures_util::poll!(second.as_mut()).is_pending());
-        assert!(text(flights.join("b", || async { refused("b") }).await).contains("too many"));
-        go.send(()).unwrap();
-        assert_eq!(text(first.await), "first");
-        assert_eq!(text(second.await), "first");
+        let second = flights.join("a", || async { refused("second") });
+        let meanwhile = async {
+            assert!(text(flights.join("b", || async { refused("b") }).await).contains("too many"));
+            go.send(()).unwrap();
+        };
+        let (first, second, ()) = tokio::join!(first, second, meanwhile);
+        assert_eq!(text(first), "first");
+        assert_eq!(text(second), "first");
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@
 //! | the file while it is checked | `spool` |
 //! | the connection to the server | `fetch` |
 
+mod desk;
 mod fetch;
 mod flights;
 mod get;
@@ -19,7 +20,7 @@ mod range;
 mod request;
 mod response;
 mod serve;
-mod slots;
+pub mod slots;
 mod spool;
 mod verdict;
 
@@ -31,6 +32,7 @@ use fetch::Fetcher;
 use flights::Flights;
 use spool::Spool;
 
+pub use desk::{FileDesk, StoredOrigins, StoredVerdicts};
 pub use origins::{MemoryOrigins, OriginId, OriginRefused, Origins, PublicBase, PublicBaseError, Routes, UploadDomain};
 pub use serve::serve;
 pub use slots::{Offer, OfferRefused, SlotKeeper, SlotRequest};
@@ -158,3 +160,6 @@ impl Uploads {
         Ok(Arc::new(Uploads { limits, slots, judge, verdicts, spool, fetcher, flights }))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -174,7 +174,8 @@ mod tests {
         let traversal = format!("/d/{ID}/up/../../etc/passwd");
         let hidden = format!("/d/{ID}/up/%2e%2E/x");
         let slash = format!("/d/{ID}/up/a%2fb");
-        let table: &[(&str, &str, &[(&str, &str)], u16)] = &[
+        type Headers<'a> = &'a [(&'a str, &'a str)];
+        let table: &[(&str, &str, Headers<'_>, u16)] = &[
             ("GET", &file, &[], 400),
             ("GET", &file, &[host, host], 400),
             ("GET", &file, &[("host", "evil")], 421),
