@@ -11,6 +11,8 @@ pub mod release;
 pub mod session;
 mod recent;
 pub mod task;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 pub mod upload;
 pub mod upstream;

@@ -64,6 +64,8 @@ pub struct Verdict {
     pub notice: Option<Arc<str>>,
     /// Whether a quarantined message's sender is not told (`@silent("true")`).
     pub silent: bool,
+    /// Something needed for the decision failed, and [`OnFault`] had the last word.
+    pub on_fault: bool,
 }
 
 /// What happens when something needed for a decision fails: the one place

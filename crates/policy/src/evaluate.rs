@@ -176,6 +176,7 @@ fn verdict(satisfied: &[&Rule]) -> Verdict {
         observed: Vec::new(),
         notice: deciding().find_map(|rule| rule.notice.clone()),
         silent: deciding().all(|rule| rule.silent),
+        on_fault: false,
     }
 }
 

@@ -1,1 +1,25 @@
-fn main() {}
+//! The portcullis binary: command line, configuration, roles, shutdown.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod commands;
+mod config;
+mod failure;
+mod log;
+mod roles;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = commands::Cli::parse();
+    // One TLS provider in the process, chosen once.
+    let _already = rustls::crypto::ring::default_provider().install_default();
+    match cli.run() {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,0 +1,73 @@
+//! What a gateway counts. Handles are made once: counting a message costs an atomic addition.
+
+use std::time::Duration;
+
+use metrics::{Counter, Histogram, counter, histogram};
+use model::{Direction, Effect};
+use wire::dialect::End;
+
+/// Counters and histograms of all sessions.
+pub struct Metrics {
+    messages: [[Counter; Effect::ALL.len()]; 2],
+    latency: [Histogram; 2],
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        let of = |direction: Direction| {
+            Effect::ALL.map(|effect| {
+                counter!("portcullis_messages_total", "direction" => direction.name(), "verdict" => effect.name())
+            })
+        };
+        let latency = |direction: Direction| histogram!("portcullis_message_seconds", "direction" => direction.name());
+        Metrics {
+            messages: [of(Direction::FromClient), of(Direction::ToClient)],
+            latency: [latency(Direction::FromClient), latency(Direction::ToClient)],
+        }
+    }
+}
+
+impl Metrics {
+    /// A message of one end went its way, so long after it was read.
+    pub fn message(&self, from: End, effect: Effect, after: Duration) {
+        let side = usize::from(from == End::Server);
+        if let Some(count) = self.messages[side].get(effect as usize) {
+            count.increment(1);
+        }
+        self.latency[side].record(after.as_secs_f64());
+    }
+
+    /// A login succeeded or failed.
+    pub fn login(&self, outcome: &'static str) {
+        counter!("portcullis_logins_total", "outcome" => outcome).increment(1);
+    }
+
+    /// Something was refused or a limit was hit.
+    pub fn refused(&self, what: &'static str) {
+        counter!("portcullis_refused_total", "what" => what).increment(1);
+    }
+
+    /// A session ended over a fault.
+    pub fn ending(&self, condition: &'static str) {
+        counter!("portcullis_sessions_ended_total", "condition" => condition).increment(1);
+    }
+}
+
+/// Help texts, in the order of the reference: name, what it counts.
+pub const DESCRIPTIONS: &[(&str, &str)] = &[
+    ("portcullis_connections", "connections open now"),
+    ("portcullis_connections_refused_total", "connections not let in, by reason"),
+    ("portcullis_openings_refused_total", "connections whose first byte was neither TLS nor a stream"),
+    ("portcullis_tls_handshakes_failed_total", "TLS handshakes that failed, by reason"),
+    ("portcullis_upstream_failures_total", "servers that could not be reached or trusted, by reason"),
+    ("portcullis_logins_total", "logins by outcome"),
+    ("portcullis_messages_total", "messages by direction and verdict, copies included"),
+    ("portcullis_message_seconds", "seconds from reading a message to writing it on, its record durable"),
+    ("portcullis_copies", "messages recognised as copies of a recorded one since the start"),
+    ("portcullis_findings_total", "findings by symbol"),
+    ("portcullis_faults_total", "failures that on_fault decided, by what failed"),
+    ("portcullis_refused_total", "things refused and limits hit, by name"),
+    ("portcullis_sessions_ended_total", "sessions ended over a fault, by stream error condition"),
+    ("portcullis_journal_backlog", "records that are not durable yet"),
+    ("portcullis_task_panics_total", "panics, by task"),
+];

@@ -1,0 +1,123 @@
+//! Reading the file: every problem with its place and a suggestion.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::Config;
+
+/// Something wrong with the configuration file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The file.
+    pub file: PathBuf,
+    /// Line, from 1; 0 when the file as a whole.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if self.line > 0 {
+            write!(f, ":{}:{}", self.line, self.column)?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// Loads and checks a configuration file. Relative paths in it start at its own directory.
+pub fn load(path: &Path) -> Result<Config, Problem> {
+    let whole = |message: String, hint: &str| Problem {
+        file: path.to_owned(),
+        line: 0,
+        column: 0,
+        message,
+        hint: Some(hint.to_owned()),
+    };
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| whole(format!("can't be read: {e}"), "name an existing file that this user may read"))?;
+    let mut config = parse(path, &text)?;
+    let base = std::path::absolute(path).ok().and_then(|p| p.parent().map(Path::to_owned)).unwrap_or_default();
+    config.anchor(&base);
+    Ok(config)
+}
+
+/// Parses the text of a configuration file.
+pub fn parse(path: &Path, text: &str) -> Result<Config, Problem> {
+    toml::from_str::<Config>(text).map_err(|error| {
+        let offset = error.span().map_or(0, |span| span.start);
+        let before = text.get(..offset).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1;
+        let message = error.message().trim().replace('\n', " ");
+        Problem { file: path.to_owned(), line, column, hint: hint(&message), message }
+    })
+}
+
+/// What serde's message lets one guess was meant.
+fn hint(message: &str) -> Option<String> {
+    let (_, rest) = message.split_once("unknown field `").or_else(|| message.split_once("unknown variant `"))?;
+    let (wrong, expected) = rest.split_once('`')?;
+    let names = expected.split('`').skip(1).step_by(2);
+    let closest = names.map(|name| (distance(wrong, name), name)).min()?;
+    if closest.0 <= wrong.chars().count().max(3) / 2 {
+        Some(format!("did you mean `{}`?", closest.1))
+    } else {
+        Some("`docs/reference/config.md` lists every key".to_owned())
+    }
+}
+
+/// Edits from one word to another (Levenshtein), for short words.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().take(64).enumerate() {
+        let mut diagonal = i;
+        row[0] = i + 1;
+        for (j, cb) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(ca != *cb);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(text: &str) -> Problem {
+        parse(Path::new("p.toml"), text).expect_err("the text is wrong")
+    }
+
+    #[test]
+    fn a_misspelt_key_is_refused_with_its_place_and_a_suggestion() {
+        let p = problem("[journal]\ndurabilty = \"power\"\n");
+        assert_eq!((p.line, p.column), (2, 1));
+        assert_eq!(p.hint.as_deref(), Some("did you mean `durability`?"));
+        assert!(p.to_string().starts_with("p.toml:2:1: "), "{p}");
+    }
+
+    #[test]
+    fn a_wrong_value_names_its_line() {
+        let p = problem("\n[log]\nformat = \"jsn\"\n");
+        assert_eq!(p.line, 3);
+        assert_eq!(p.hint.as_deref(), Some("did you mean `json`?"));
+        assert_eq!(problem("[gateway.http]\nlisten = \"nowhere\"").line, 2);
+        assert_eq!(problem("[log\n").line, 1);
+    }
+
+    #[test]
+    fn an_empty_file_is_the_defaults() {
+        let config = parse(Path::new("p.toml"), "").unwrap();
+        assert_eq!(toml::to_string(&config).unwrap(), toml::to_string(&Config::default()).unwrap());
+    }
+}

@@ -1,0 +1,177 @@
+//! From a configuration to running roles, and down again.
+
+mod admin;
+mod files;
+mod gateway;
+mod reload;
+mod rules;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::gateway::task::{Drained, Roles, Shutdown};
+use judge::{Judge, Lookups, Settings};
+use store::{Journal, Options, Store, StoreOptions};
+use tracing::{error, info, warn};
+
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::log;
+
+pub use rules::{Loaded, symbols};
+
+/// How long running sessions have to end when the process is told to.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// Loads everything a configuration names, without starting anything. Returns what is doubtful.
+pub fn check(config: &Config) -> Result<Vec<String>, Failure> {
+    let loaded = rules::load(config)?;
+    if let Some(role) = &config.gateway {
+        gateway::check(config, role)?;
+    }
+    Ok(loaded.warnings)
+}
+
+/// A judge for tools: the configured rules and detectors, no record.
+pub fn judge_without_record(config: &Config) -> Result<Judge, Failure> {
+    let loaded = rules::load(config)?;
+    let lookups = lookups(config)?;
+    let settings = Settings { on_fault: config.faults.on_fault, ..Settings::default() };
+    Ok(Judge::new(settings, loaded.rules, inspect::track::table(&config.track), loaded.directory, lookups, None))
+}
+
+/// Runs every role that the configuration names until the process is told to end.
+pub fn run(config: Config) -> Result<ExitCode, Failure> {
+    log::start(&config.log)?;
+    if config.gateway.is_none() {
+        return Err(Failure::usage("the configuration names no role").hint("add [gateway.xmpp] with a listen address and a domain"));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::work(format!("can't start the runtime: {e}")))?;
+    let outcome = runtime.block_on(serve(config));
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    outcome
+}
+
+async fn serve(config: Config) -> Result<ExitCode, Failure> {
+    let metrics = admin::recorder(config.admin.is_some());
+    let loaded = rules::load(&config)?;
+    for warning in &loaded.warnings {
+        warn!("{warning}");
+    }
+    let data = config.data_dir();
+    let (journal, store) = records(&config)?;
+    let settings = Settings {
+        on_fault: config.faults.on_fault,
+        record_bodies: config.journal.record_bodies,
+        ..Settings::default()
+    };
+    let judge = Judge::new(
+        settings,
+        loaded.rules,
+        inspect::track::table(&config.track),
+        loaded.directory,
+        lookups(&config)?,
+        Some((journal.clone(), store)),
+    );
+    remember(&judge, &data, settings.memory)?;
+
+    let (shutdown, drain) = Shutdown::new();
+    let mut roles = Roles::new(drain.clone());
+    let started = match &config.gateway {
+        Some(role) => gateway::start(&config, role, &judge, &roles, &drain).await?,
+        None => gateway::Started::default(),
+    };
+    roles.spawn("reload", reload::watch(config.clone(), judge.clone(), drain.clone()));
+    let ready = admin::Ready::new(journal.clone(), started.doors.clone(), judge.clone());
+    if let (Some(admin), Some(metrics)) = (&config.admin, metrics) {
+        admin::serve(admin.listen, metrics, ready.clone(), &roles, drain.clone()).await?;
+    }
+    judge.note(&format!("portcullis {} started", env!("CARGO_PKG_VERSION")));
+    drop(drain);
+    for address in &started.listening {
+        crate::commands::say(format!("listening {address}"));
+    }
+    info!(data = %data.display(), durability = ?config.journal.durability, "ready");
+    ready.set(true);
+
+    let code = tokio::select! {
+        name = roles.ended() => {
+            error!(role = name, "a role ended unasked, so the process ends");
+            ExitCode::from(crate::failure::WORK)
+        }
+        signal = stop_signal() => {
+            info!(signal, "shutting down");
+            ExitCode::SUCCESS
+        }
+    };
+    ready.set(false);
+    drop(roles);
+    shutdown.begin();
+    started.say_goodbye();
+    if let Drained::Cut(left) = shutdown.finish(DRAIN).await {
+        warn!(left, "sessions did not end in time and were cut");
+    }
+    judge.note("portcullis stopped");
+    drop(judge);
+    journal.close();
+    info!("stopped");
+    Ok(code)
+}
+
+/// Opens journal and store under the data directory.
+fn records(config: &Config) -> Result<(Arc<Journal>, Arc<Store>), Failure> {
+    let data = config.data_dir();
+    let journal = &config.journal;
+    let options = Options {
+        durability: journal.durability.into(),
+        max_backlog: journal.backlog_records,
+        segment_records: journal.segment_records,
+        segment_seconds: journal.segment_seconds,
+        max_bytes: journal.max_bytes,
+        heads: journal.heads.clone(),
+        ..Options::new("gateway")
+    };
+    let opened = Journal::open(&data, options)?;
+    let store = Store::open(&data, StoreOptions::default())?;
+    Ok((Arc::new(opened), Arc::new(store)))
+}
+
+/// Rebuilds trackers, and what clients may send again, from the end of the journal.
+fn remember(judge: &Judge, data: &std::path::Path, memory: Duration) -> Result<(), Failure> {
+    const MOST: usize = 200_000;
+    let since = judge.now() - memory;
+    let records = store::reader(data)?.recent(since, MOST)?;
+    judge.remember(records.iter());
+    if !records.is_empty() {
+        info!(records = records.len(), "took up where the journal ends");
+    }
+    Ok(())
+}
+
+fn lookups(config: &Config) -> Result<Lookups, Failure> {
+    let files = &config.files;
+    let limits = inspect::files::Limits {
+        total: files.unpacked_bytes,
+        depth: files.depth,
+        ratio: files.ratio,
+        entries: files.members,
+    };
+    let clamd = files.clamd.as_ref().map(files::clamd).transpose()?;
+    Ok(Lookups::new(clamd, limits, Duration::from_secs(files.budget_seconds), files.at_once))
+}
+
+/// Resolves when the process is told to end.
+async fn stop_signal() -> &'static str {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => "SIGTERM",
+        _ = int.recv() => "SIGINT",
+    }
+}

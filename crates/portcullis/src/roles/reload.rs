@@ -1,0 +1,64 @@
+//! Takes changed files up live: policy, directory, indicator lists. A broken
+//! one leaves the old in force and says so.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use ::gateway::task::Drain;
+use judge::Judge;
+use tracing::{error, info};
+
+use super::rules;
+use crate::config::Config;
+
+/// How often files are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// What tells that a file changed.
+type Stamp = Vec<Option<(SystemTime, u64, u64)>>;
+
+/// Watches the files until the drain begins.
+pub async fn watch(config: Config, judge: Judge, mut drain: Drain) {
+    let files = files(&config);
+    let mut seen = stamp(&files);
+    loop {
+        tokio::select! {
+            () = drain.begun() => return,
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+        let now = stamp(&files);
+        if now == seen {
+            continue;
+        }
+        seen = now;
+        let reloading = config.clone();
+        let loaded = tokio::task::spawn_blocking(move || rules::load(&reloading)).await;
+        match loaded {
+            Ok(Ok(loaded)) => {
+                let policy = loaded.rules.policy.version().clone();
+                let indicators = loaded.rules.indicators.clone();
+                judge.set_rules(loaded.rules);
+                judge.set_directory(loaded.directory);
+                judge.note(&format!("policy {policy} and indicators {indicators} are in force"));
+                info!(%policy, %indicators, "reloaded");
+                metrics::counter!("portcullis_reloads_total", "outcome" => "ok").increment(1);
+            }
+            Ok(Err(failure)) => {
+                judge.note("a changed file does not load; the old rules stay in force");
+                error!(why = %failure, "a changed file does not load; the old rules stay in force");
+                metrics::counter!("portcullis_reloads_total", "outcome" => "refused").increment(1);
+            }
+            Err(_) => error!("loading the rules failed; the old rules stay in force"),
+        }
+    }
+}
+
+fn files(config: &Config) -> Vec<PathBuf> {
+    let lists = config.indicators.lists.iter().map(|list| list.file.clone());
+    config.policy.files.iter().cloned().chain(config.identity.file.clone()).chain(lists).collect()
+}
+
+fn stamp(files: &[PathBuf]) -> Stamp {
+    use std::os::unix::fs::MetadataExt;
+    files.iter().map(|file| std::fs::metadata(file).ok().and_then(|m| Some((m.modified().ok()?, m.len(), m.ino())))).collect()
+}

@@ -1,0 +1,105 @@
+//! Loads what is decided by: policy, directory, indicators, detectors.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use identity::Directory;
+use indicators::{Index, ThreatKind};
+use inspect::detect;
+use judge::Rules;
+use policy::{Policy, Symbols};
+
+use crate::config::{Config, ListKind};
+use crate::failure::Failure;
+
+/// Everything that decides, loaded and checked.
+pub struct Loaded {
+    /// Policy, detectors, indicators.
+    pub rules: Rules,
+    /// People and groups.
+    pub directory: Directory,
+    /// What is doubtful, in words.
+    pub warnings: Vec<String>,
+}
+
+/// Loads what the configuration names.
+pub fn load(config: &Config) -> Result<Loaded, Failure> {
+    let mut warnings = Vec::new();
+    let index = index(config, &mut warnings)?;
+    let indicators = index.version().clone();
+    let detectors = detect::table(&config.detect, Arc::new(index)).map_err(|e| Failure::usage(format!("detect.{e}")))?;
+    let policy = policy(config)?;
+    warnings.extend(policy.warnings().iter().map(ToString::to_string));
+    let directory = directory(config)?;
+    Ok(Loaded { rules: Rules { policy, detectors, indicators }, directory, warnings })
+}
+
+/// The symbols rules can name: those of the tables and the operator's own patterns.
+pub fn symbols(config: &Config) -> Result<Symbols, Failure> {
+    let index = Arc::new(Index::empty());
+    let detectors = detect::table(&config.detect, index).map_err(|e| Failure::usage(format!("detect.{e}")))?;
+    let trackers = inspect::track::table(&config.track);
+    let tables = detectors.iter().map(|d| d.symbols()).chain(trackers.iter().map(|t| t.symbols()));
+    let mut symbols = Symbols::new(tables.flatten());
+    for pattern in &config.detect.patterns {
+        symbols = symbols.with_local(&pattern.name, pattern.score, pattern.explain.as_deref().unwrap_or("an expression of the operator's"));
+    }
+    Ok(symbols)
+}
+
+fn policy(config: &Config) -> Result<Policy, Failure> {
+    let symbols = symbols(config)?;
+    let texts = policy_texts(&config.policy.files)?;
+    let sources: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    Policy::load(&sources, symbols).map_err(|problems| {
+        let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Failure::usage(format!("the policy does not load\n{}", all.join("\n"))).hint("`portcullis policy check FILE` says the same without starting")
+    })
+}
+
+/// Policy files by name and text; the built-in one when there are none.
+pub fn policy_texts(files: &[impl AsRef<Path>]) -> Result<Vec<(String, String)>, Failure> {
+    if files.is_empty() {
+        return Ok(vec![("default.cedar".to_owned(), Policy::default_text().to_owned())]);
+    }
+    files.iter().map(|file| Ok((file.as_ref().display().to_string(), read(file.as_ref())?))).collect()
+}
+
+fn directory(config: &Config) -> Result<Directory, Failure> {
+    let served: Vec<&str> = config
+        .gateway
+        .iter()
+        .flat_map(|gateway| &gateway.xmpp)
+        .flat_map(|xmpp| &xmpp.domains)
+        .filter_map(|domain| domain.name.as_deref())
+        .collect();
+    let Some(file) = &config.identity.file else { return Ok(Directory::empty(&served)) };
+    Directory::load(&read(file)?, &file.display().to_string(), &served).map_err(|problems| {
+        let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Failure::usage(format!("the directory does not load\n{}", all.join("\n")))
+    })
+}
+
+fn index(config: &Config, warnings: &mut Vec<String>) -> Result<Index, Failure> {
+    const SHOWN: usize = 20;
+    let mut builder = Index::builder();
+    for list in &config.indicators.lists {
+        let name = list.file.display().to_string();
+        let kind = match list.kind {
+            ListKind::Phishing => ThreatKind::Phishing,
+            ListKind::Malware => ThreatKind::Malware,
+            ListKind::Spam => ThreatKind::Spam,
+            ListKind::Local => ThreatKind::Local,
+        };
+        let errors = builder.add_list(&name, &read(&list.file)?, kind);
+        warnings.extend(errors.iter().take(SHOWN).map(|e| format!("{name}:{}: {}", e.line, e.why)));
+    }
+    let (index, refused) = builder.build();
+    warnings.extend(refused.iter().take(SHOWN).map(ToString::to_string));
+    Ok(index)
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(file)
+        .map_err(|e| Failure::usage(format!("{}: can't be read: {e}", file.display())).hint("name an existing file that this user may read"))
+}
