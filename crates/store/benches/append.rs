@@ -105,11 +105,10 @@ fn appending(criterion: &mut Criterion) {
             });
             let cpu = (journal_cpu() - before).as_secs_f64() * 1e6 / records as f64;
             let size = records as f64 / (journal.stats().groups - groups) as f64;
-            writeln!(
-                std::io::stderr(),
-                "    {name}, {window} in flight: {cpu:.2} us of CPU a record in the journal's thread, {size:.1} a group"
-            )
-            .unwrap();
+            let line = format!(
+                "{name}, {window} in flight: {cpu:.2} us of CPU a record on the journal's thread, {size:.1} a group\n"
+            );
+            std::io::stderr().write_all(line.as_bytes()).unwrap();
         }
     }
     group.finish();

@@ -209,7 +209,8 @@ impl FaultKind {
         }
     }
 
-    fn advice(self) -> &'static str {
+    /// What an operator can do about it.
+    pub fn advice(self) -> &'static str {
         match self {
             FaultKind::Full => "free space or raise the limit; writing resumes by itself",
             FaultKind::Io => "look at the disk; writing is tried again with every group",

@@ -78,7 +78,13 @@ pub(crate) struct Writer {
     json: Vec<u8>,
     salts: Salts,
     faults: Loud,
+    head_faults: Loud,
+    /// After the heads file failed: not tried again before this.
+    heads_pause: Option<Instant>,
 }
+
+/// How long a heads file that failed is left alone.
+const HEADS_PAUSE: Duration = Duration::from_secs(5);
 
 impl Writer {
     pub(crate) fn new(
@@ -105,6 +111,8 @@ impl Writer {
             json: Vec::with_capacity(4_096),
             salts: Salts::new(),
             faults: Loud::default(),
+            head_faults: Loud::default(),
+            heads_pause: None,
         }
     }
 
@@ -130,6 +138,7 @@ impl Writer {
             self.file_heads();
         }
         self.sign_tail();
+        self.heads_pause = None;
         self.file_heads();
     }
 
@@ -228,19 +237,28 @@ impl Writer {
                 self.log.rollback();
                 self.doubtful = true;
                 self.due = Some(Instant::now() + self.segment);
-                self.faults.tell(&fault, 0);
+                self.faults.tell(&fault, "a head cannot be signed", 0);
             }
         }
     }
 
     /// Brings heads that are committed to the heads file. What fails is tried
-    /// again with the next head; that it was done is noted with the next commit.
+    /// again a little later and at the end; that it was done is noted with the
+    /// next commit.
     fn file_heads(&mut self) {
-        if self.state.headed == self.state.filed || self.doubtful {
+        let paused = self.heads_pause.is_some_and(|until| Instant::now() < until);
+        if self.state.headed == self.state.filed || self.doubtful || paused {
             return;
         }
-        if let Err(fault) = self.append_heads() {
-            self.faults.tell(&fault, 0);
+        match self.append_heads() {
+            Ok(()) => {
+                self.heads_pause = None;
+                self.head_faults.recovered("the heads file is written again");
+            }
+            Err(fault) => {
+                self.heads_pause = Some(Instant::now() + HEADS_PAUSE);
+                self.head_faults.tell(&fault, "signed heads do not reach their file", 0);
+            }
         }
     }
 
@@ -266,11 +284,11 @@ impl Writer {
         match outcome {
             Ok(()) => {
                 self.shared.committed(self.state.tip.seq, records);
-                self.faults.recovered();
+                self.faults.recovered("records are durable again");
             }
             Err(fault) => {
                 self.shared.failed(fault, records);
-                self.faults.tell(fault, records);
+                self.faults.tell(fault, "records are not durable", records);
             }
         }
     }
@@ -342,20 +360,27 @@ struct Loud {
 impl Loud {
     const EVERY: Duration = Duration::from_secs(10);
 
-    fn tell(&mut self, fault: &Fault, records: usize) {
+    fn tell(&mut self, fault: &Fault, what: &str, records: usize) {
         self.faults += 1;
         self.records += records as u64;
         let now = Instant::now();
         if self.last.is_none_or(|last| now.duration_since(last) >= Loud::EVERY) {
             let (faults, records) = (self.faults, self.records);
-            tracing::error!(kind = fault.kind.name(), faults, records, "journal: {fault}");
+            tracing::error!(
+                kind = fault.kind.name(),
+                faults,
+                records,
+                "journal: {what}: {}: {}",
+                fault.detail,
+                fault.kind.advice()
+            );
             *self = Loud { last: Some(now), ..Loud::default() };
         }
     }
 
-    fn recovered(&mut self) {
+    fn recovered(&mut self, what: &str) {
         if self.last.is_some() {
-            tracing::warn!(faults = self.faults, records = self.records, "journal: records are durable again");
+            tracing::warn!(faults = self.faults, records = self.records, "journal: {what}");
             *self = Loud::default();
         }
     }

@@ -209,18 +209,25 @@ impl SqliteLog {
         Ok(())
     }
 
-    /// A head that was signed and filed must be covered by what is here.
+    /// A head that was signed and filed must be covered by what is here. What
+    /// the file has need not be filed again.
     fn check_heads(&self, state: &State, heads: &Heads) -> Result<(), Error> {
-        match heads.newest(&self.name)? {
-            Some(head) if head.seq > state.tip.seq => Err(Error::RolledBack {
+        let Some(head) = heads.newest(&self.name)? else { return Ok(()) };
+        if head.seq > state.tip.seq {
+            return Err(Error::RolledBack {
                 path: self.path.clone(),
                 heads: heads.path().to_owned(),
                 writer: self.name.clone(),
                 found: state.tip.seq,
                 signed: head.seq,
-            }),
-            _ => Ok(()),
+            });
         }
+        if head.seq > state.filed {
+            self.connection
+                .execute("UPDATE writer SET filed = ?2 WHERE id = ?1", params![self.writer, as_i64(head.seq)])
+                .map_err(Error::sqlite(&self.path))?;
+        }
+        Ok(())
     }
 
     /// Whether the path still leads to the file that is open: what is written

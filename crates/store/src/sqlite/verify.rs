@@ -433,7 +433,7 @@ impl Chain {
 
     fn check_body(&self, position: u64, row: &Columns<'_>, report: &mut Report, found: &mut Vec<Bad>) {
         if row.body.is_none() && row.salt.is_none() {
-            report.erased += u64::from(has_commitment(row.json));
+            report.erased += u64::from(find_commitment(row.json).is_some());
             return;
         }
         let salt: Option<[u8; 16]> = row.salt.and_then(|salt| salt.try_into().ok());
@@ -449,22 +449,30 @@ impl Chain {
     }
 }
 
-#[derive(serde::Deserialize)]
-struct Committed {
-    #[serde(default)]
-    body: Option<model::Commitment>,
-}
-
+/// The commitment in a record.
+///
+/// `body` is the last key, so it is looked for at the end before everything is
+/// parsed; inside of a string its quotes would be escaped.
 fn commitment(json: &[u8]) -> Option<model::Commitment> {
+    #[derive(serde::Deserialize)]
+    struct Committed {
+        #[serde(default)]
+        body: Option<model::Commitment>,
+    }
+    let at_end = find_commitment(json).and_then(|at| json.get(at..json.len() - 1));
+    if let Some(found) = at_end.and_then(|object| serde_json::from_slice(object).ok()) {
+        return Some(found);
+    }
     serde_json::from_slice::<Committed>(json).ok()?.body
 }
 
-/// Whether a record commits to a body, without parsing it: `body` is the last
-/// key, and inside of a string its quotes would be escaped.
-fn has_commitment(json: &[u8]) -> bool {
+/// Where the commitment begins near the end of a record, when there is one.
+fn find_commitment(json: &[u8]) -> Option<usize> {
     const KEY: &[u8] = b"\"body\":{\"sha256\":\"";
+    const OBJECT: usize = b"\"body\":".len();
     const LONGEST: usize = 128;
-    json[json.len().saturating_sub(LONGEST)..].windows(KEY.len()).any(|window| window == KEY)
+    let from = json.len().saturating_sub(LONGEST);
+    json[from..].windows(KEY.len()).position(|window| window == KEY).map(|at| from + at + OBJECT)
 }
 
 fn int(value: ValueRef<'_>) -> Option<i64> {
@@ -487,8 +495,14 @@ mod tests {
 
     #[test]
     fn a_commitment_is_told_from_words_about_one() {
-        assert!(has_commitment(br#"{"id":"x","body":{"sha256":"00","bytes":1}}"#));
-        assert!(!has_commitment(br#"{"id":"x","note":"\"body\":{\"sha256\":\"00\""}"#));
-        assert!(!has_commitment(b""));
+        let given = model::Commitment { sha256: "00".into(), bytes: 1 };
+        let last = br#"{"id":"x","body":{"sha256":"00","bytes":1}}"#;
+        let first = br#"{"body":{"sha256":"00","bytes":1},"id":"x"}"#;
+        for json in [&last[..], first] {
+            assert_eq!(commitment(json).as_ref(), Some(&given));
+        }
+        for json in [&br#"{"id":"x","note":"\"body\":{\"sha256\":\"00\""}"#[..], b"{}", b""] {
+            assert_eq!((find_commitment(json), commitment(json)), (None, None));
+        }
     }
 }

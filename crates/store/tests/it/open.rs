@@ -97,6 +97,19 @@ fn a_tail_without_a_head_gets_one() {
 }
 
 #[test]
+fn each_head_is_filed_once() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..4 {
+        let journal = open(dir.path());
+        fill(&journal, 0, round * 4);
+        journal.close();
+    }
+    let filed = std::fs::read_to_string(dir.path().join("heads.jsonl")).unwrap();
+    let seqs: Vec<u64> = filed.lines().map(|line| store::Head::parse(line).unwrap().seq).collect();
+    assert_eq!(seqs, [4, 12, 22, 24]);
+}
+
+#[test]
 fn an_older_copy_is_not_written_on() {
     let dir = filled(15);
     let copy = std::fs::read(dir.path().join("journal.db")).unwrap();
