@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 /// Where clamd listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Endpoint {
+pub enum Address {
     /// Host and port.
     Tcp(String),
     /// Path of a unix socket.
@@ -27,10 +27,8 @@ pub enum Endpoint {
 }
 
 /// How clamd is asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// Where it listens.
-    pub endpoint: Endpoint,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
     /// Time to connect in.
     pub connect: Duration,
     /// Time for the whole of one scan, waiting and connecting included.
@@ -38,19 +36,12 @@ pub struct Settings {
     /// Largest file that is sent, in bytes; clamd's own `StreamMaxLength` should be no smaller.
     pub max_bytes: u64,
     /// Scans at a time; clamd's own `MaxThreads` should be no smaller.
-    pub concurrent: usize,
+    pub at_once: usize,
 }
 
-impl Settings {
-    /// The defaults for an endpoint: 2 seconds to connect, 20 in all, 100 MB, 8 at a time.
-    pub fn of(endpoint: Endpoint) -> Settings {
-        Settings {
-            endpoint,
-            connect: Duration::from_secs(2),
-            budget: Duration::from_secs(20),
-            max_bytes: 100_000_000,
-            concurrent: 8,
-        }
+impl Default for Options {
+    fn default() -> Options {
+        Options { connect: Duration::from_secs(2), budget: Duration::from_secs(20), max_bytes: 100_000_000, at_once: 8 }
     }
 }
 
@@ -58,18 +49,18 @@ impl Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum ClamdError {
     /// No connection.
-    #[error("clamd at {endpoint}: cannot connect: {source}; see that it runs and listens there")]
+    #[error("clamd at {address}: cannot connect: {source}; see that it runs and listens there")]
     Connect {
         /// Where.
-        endpoint: Endpoint,
+        address: Address,
         /// Why.
         source: io::Error,
     },
     /// The connection broke.
-    #[error("clamd at {endpoint}: connection broke: {source}")]
+    #[error("clamd at {address}: connection broke: {source}")]
     Broken {
         /// Where.
-        endpoint: Endpoint,
+        address: Address,
         /// Why.
         source: io::Error,
     },
@@ -77,10 +68,10 @@ pub enum ClamdError {
     #[error("cannot read the file to be scanned: {0}")]
     File(io::Error),
     /// Out of time.
-    #[error("clamd at {endpoint}: no answer within {} ms; raise the budget or the number of its threads", budget.as_millis())]
+    #[error("clamd at {address}: no answer within {} ms; raise the budget or the number of its threads", budget.as_millis())]
     Late {
         /// Where.
-        endpoint: Endpoint,
+        address: Address,
         /// The budget that ran out.
         budget: Duration,
     },
@@ -91,10 +82,10 @@ pub enum ClamdError {
         limit: u64,
     },
     /// Clamd answered with an error or with something that is no answer.
-    #[error("clamd at {endpoint}: answered {answer:?}")]
+    #[error("clamd at {address}: answered {answer:?}")]
     Answer {
         /// Where.
-        endpoint: Endpoint,
+        address: Address,
         /// What it said, shortened.
         answer: String,
     },
@@ -103,7 +94,8 @@ pub enum ClamdError {
 /// A connection to be made to clamd as often as needed. Cheap to share behind an `Arc`.
 #[derive(Debug)]
 pub struct Clamd {
-    settings: Settings,
+    address: Address,
+    options: Options,
     turns: Semaphore,
 }
 
@@ -113,10 +105,10 @@ const CHUNK: usize = 64 * 1024;
 const ANSWER: u64 = 4096;
 
 impl Clamd {
-    /// A client with these settings; nothing is connected yet.
-    pub fn new(settings: Settings) -> Clamd {
-        let turns = Semaphore::new(settings.concurrent.clamp(1, Semaphore::MAX_PERMITS));
-        Clamd { settings, turns }
+    /// A client of the clamd that listens there; nothing is connected yet.
+    pub fn new(address: Address, options: Options) -> Clamd {
+        let turns = Semaphore::new(options.at_once.clamp(1, Semaphore::MAX_PERMITS));
+        Clamd { address, options, turns }
     }
 
     /// Has a file scanned: the name of what was found in it, or `None` where it is clean.
@@ -156,8 +148,8 @@ impl Clamd {
     }
 
     async fn in_time<T>(&self, work: impl Future<Output = Result<T, ClamdError>>) -> Result<T, ClamdError> {
-        let budget = self.settings.budget;
-        let late = ClamdError::Late { endpoint: self.settings.endpoint.clone(), budget };
+        let budget = self.options.budget;
+        let late = ClamdError::Late { address: self.address.clone(), budget };
         timeout(budget, work).await.unwrap_or(Err(late))
     }
 
@@ -167,18 +159,18 @@ impl Clamd {
     }
 
     async fn connect(&self) -> Result<Box<dyn Stream>, ClamdError> {
-        let failed = |source| ClamdError::Connect { endpoint: self.settings.endpoint.clone(), source };
+        let failed = |source| ClamdError::Connect { address: self.address.clone(), source };
         let connecting = async {
-            Ok::<Box<dyn Stream>, io::Error>(match &self.settings.endpoint {
-                Endpoint::Tcp(address) => {
-                    let stream = TcpStream::connect(address).await?;
+            Ok::<Box<dyn Stream>, io::Error>(match &self.address {
+                Address::Tcp(host) => {
+                    let stream = TcpStream::connect(host).await?;
                     stream.set_nodelay(true)?;
                     Box::new(stream)
                 }
-                Endpoint::Unix(path) => Box::new(UnixStream::connect(path).await?),
+                Address::Unix(path) => Box::new(UnixStream::connect(path).await?),
             })
         };
-        match timeout(self.settings.connect, connecting).await {
+        match timeout(self.options.connect, connecting).await {
             Ok(stream) => stream.map_err(failed),
             Err(_) => Err(failed(io::ErrorKind::TimedOut.into())),
         }
@@ -187,7 +179,7 @@ impl Clamd {
     /// Sends the command and the file. Clamd hangs up early on what it will not
     /// take; then the answer says why, so a failed write is no error here.
     async fn send(&self, stream: &mut dyn Stream, file: &mut (impl AsyncRead + Unpin)) -> Result<(), ClamdError> {
-        let limit = self.settings.max_bytes;
+        let limit = self.options.max_bytes;
         let mut left = limit;
         // The length and the bytes of a chunk go out in one write.
         let mut buffer = vec![0; 4 + CHUNK];
@@ -208,7 +200,10 @@ impl Clamd {
     }
 
     async fn answer(&self, stream: &mut dyn Stream) -> Result<String, ClamdError> {
-        stream.flush().await.or_else(|e| if e.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(self.broken(e)) })?;
+        stream
+            .flush()
+            .await
+            .or_else(|e| if e.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(self.broken(e)) })?;
         let mut answer = Vec::new();
         let mut reader = stream.take(ANSWER);
         let mut part = [0; 512];
@@ -230,7 +225,7 @@ impl Clamd {
 
     fn verdict(&self, answer: String) -> Result<Option<String>, ClamdError> {
         if answer.contains("size limit exceeded") {
-            return Err(ClamdError::TooLarge { limit: self.settings.max_bytes });
+            return Err(ClamdError::TooLarge { limit: self.options.max_bytes });
         }
         match answer.strip_prefix("stream: ") {
             Some("OK") => Ok(None),
@@ -242,12 +237,12 @@ impl Clamd {
     }
 
     fn broken(&self, source: io::Error) -> ClamdError {
-        ClamdError::Broken { endpoint: self.settings.endpoint.clone(), source }
+        ClamdError::Broken { address: self.address.clone(), source }
     }
 
     fn unexpected(&self, answer: String) -> ClamdError {
         let answer = answer.chars().take(200).collect();
-        ClamdError::Answer { endpoint: self.settings.endpoint.clone(), answer }
+        ClamdError::Answer { address: self.address.clone(), answer }
     }
 }
 
@@ -255,37 +250,38 @@ impl Clamd {
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
-impl fmt::Display for Endpoint {
+impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Endpoint::Tcp(address) => write!(f, "tcp:{address}"),
-            Endpoint::Unix(path) => write!(f, "unix:{}", path.display()),
+            Address::Tcp(address) => write!(f, "tcp:{address}"),
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }
 
-impl FromStr for Endpoint {
+impl FromStr for Address {
     type Err = String;
 
     /// `tcp:HOST:PORT`, `unix:/PATH`, or either without its prefix.
-    fn from_str(text: &str) -> Result<Endpoint, String> {
+    fn from_str(text: &str) -> Result<Address, String> {
         if let Some(path) = text.strip_prefix("unix:").or_else(|| text.starts_with('/').then_some(text)) {
             return match path.starts_with('/') {
-                true => Ok(Endpoint::Unix(path.into())),
+                true => Ok(Address::Unix(path.into())),
                 false => Err(format!("{text:?}: the path of a unix socket starts with '/'")),
             };
         }
         let address = text.strip_prefix("tcp:").unwrap_or(text);
-        let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, p)| p.parse::<u16>().ok());
+        let port =
+            address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, p)| p.parse::<u16>().ok());
         match port {
-            Some(1..) => Ok(Endpoint::Tcp(address.to_owned())),
+            Some(1..) => Ok(Address::Tcp(address.to_owned())),
             _ => Err(format!("{text:?} is neither tcp:HOST:PORT nor unix:/PATH")),
         }
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::disallowed_methods, reason = "the fakes end with the test's runtime")]
 mod tests {
     use std::sync::Arc;
 
@@ -295,15 +291,15 @@ mod tests {
     use super::*;
 
     /// A clamd that says what `answer` makes of what it was sent; it hangs up after `takes` bytes.
-    async fn fake(takes: usize, answer: fn(&[u8]) -> Option<String>) -> (Settings, JoinHandle<()>) {
+    async fn fake(takes: usize, answer: fn(&[u8]) -> Option<String>) -> (Address, JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = Endpoint::Tcp(listener.local_addr().unwrap().to_string());
+        let address = Address::Tcp(listener.local_addr().unwrap().to_string());
         let serving = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 tokio::spawn(serve(stream, takes, answer));
             }
         });
-        (Settings::of(endpoint), serving)
+        (address, serving)
     }
 
     async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, takes: usize, answer: fn(&[u8]) -> Option<String>) {
@@ -343,8 +339,8 @@ mod tests {
 
     #[tokio::test]
     async fn clean_and_infected_files_are_told_apart() {
-        let (settings, _serving) = fake(usize::MAX, engine).await;
-        let clamd = Clamd::new(settings);
+        let (address, _serving) = fake(usize::MAX, engine).await;
+        let clamd = Clamd::new(address, Options::default());
         clamd.ping().await.unwrap();
         assert!(clamd.version().await.unwrap().starts_with("ClamAV 1.4.3"));
         assert_eq!(clamd.scan(&b"good"[..]).await.unwrap(), None);
@@ -362,24 +358,25 @@ mod tests {
             let (stream, _) = listener.accept().await.unwrap();
             serve(stream, usize::MAX, engine).await;
         });
-        let clamd = Clamd::new(Settings::of(Endpoint::Unix(path)));
+        let clamd = Clamd::new(Address::Unix(path), Options::default());
         assert_eq!(clamd.scan(&b"bad"[..]).await.unwrap(), Some("Test.Bad.File".to_owned()));
     }
 
     #[tokio::test]
     async fn what_is_too_large_is_not_called_clean() {
-        let (settings, _serving) = fake(100_000, engine).await;
-        let clamd = Clamd::new(Settings { max_bytes: 1_000_000, ..settings.clone() });
+        let (address, _serving) = fake(100_000, engine).await;
+        let clamd = Clamd::new(address, Options { max_bytes: 1_000_000, ..Options::default() });
         let ours = clamd.scan(&vec![b'x'; 2_000_000][..]).await;
         assert!(matches!(ours, Err(ClamdError::TooLarge { limit: 1_000_000 } | ClamdError::Broken { .. })), "{ours:?}");
         let theirs = clamd.scan(&vec![b'x'; 200_000][..]).await;
         assert!(matches!(theirs, Err(ClamdError::TooLarge { .. } | ClamdError::Broken { .. })), "{theirs:?}");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_silent_engine_uses_up_the_budget_and_no_more() {
-        let (settings, _serving) = fake(usize::MAX, |_| None).await;
-        let clamd = Arc::new(Clamd::new(Settings { concurrent: 1, budget: Duration::from_secs(3), ..settings }));
+        let (address, _serving) = fake(usize::MAX, |_| None).await;
+        let options = Options { at_once: 1, budget: Duration::from_millis(100), ..Options::default() };
+        let clamd = Arc::new(Clamd::new(address, options));
         let waiting = tokio::spawn({
             let clamd = Arc::clone(&clamd);
             async move { clamd.scan(&b"x"[..]).await }
@@ -392,22 +389,26 @@ mod tests {
     #[tokio::test]
     async fn faults_say_what_and_where() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = Endpoint::Tcp(listener.local_addr().unwrap().to_string());
+        let address = Address::Tcp(listener.local_addr().unwrap().to_string());
         drop(listener);
-        let refused = Clamd::new(Settings::of(endpoint.clone())).scan(&b"x"[..]).await.unwrap_err().to_string();
-        assert!(refused.contains(&endpoint.to_string()) && refused.contains("cannot connect"), "{refused}");
+        let refused = Clamd::new(address.clone(), Options::default()).scan(&b"x"[..]).await.unwrap_err().to_string();
+        assert!(refused.contains(&address.to_string()) && refused.contains("cannot connect"), "{refused}");
 
-        for nonsense in [|_: &[u8]| Some("UNKNOWN COMMAND\0".to_owned()), |_: &[u8]| Some("stream:  FOUND".to_owned())] {
-            let (settings, _serving) = fake(usize::MAX, nonsense).await;
-            let answer = Clamd::new(settings).scan(&b"x"[..]).await;
+        for nonsense in [|_: &[u8]| Some("UNKNOWN COMMAND\0".to_owned()), |_: &[u8]| Some("stream:  FOUND".to_owned())]
+        {
+            let (address, _serving) = fake(usize::MAX, nonsense).await;
+            let answer = Clamd::new(address, Options::default()).scan(&b"x"[..]).await;
             assert!(matches!(answer, Err(ClamdError::Answer { .. })), "{answer:?}");
         }
-        let (settings, _serving) = fake(usize::MAX, |_| Some(String::new())).await;
-        assert!(matches!(Clamd::new(settings).scan(&b"x"[..]).await, Err(ClamdError::Broken { .. })));
+        let (address, _serving) = fake(usize::MAX, |_| Some(String::new())).await;
+        assert!(matches!(
+            Clamd::new(address, Options::default()).scan(&b"x"[..]).await,
+            Err(ClamdError::Broken { .. })
+        ));
     }
 
     #[test]
-    fn endpoints_are_read_and_shown() {
+    fn addresses_are_read_and_shown() {
         for (text, shown) in [
             ("127.0.0.1:3310", Some("tcp:127.0.0.1:3310")),
             ("tcp:[::1]:3310", Some("tcp:[::1]:3310")),
@@ -418,7 +419,7 @@ mod tests {
             (":3310", None),
             ("localhost:99999", None),
         ] {
-            assert_eq!(text.parse::<Endpoint>().ok().map(|e| e.to_string()).as_deref(), shown, "{text}");
+            assert_eq!(text.parse::<Address>().ok().map(|e| e.to_string()).as_deref(), shown, "{text}");
         }
     }
 }
