@@ -293,8 +293,10 @@ fn compare(walk: &mut Walk<'_>, at: &At, central: &Entry, local: &Entry) {
     }
     if central.name != local.name {
         differs("the name of a member");
-        let name = names::from_bytes(&local.name);
-        walk.unread(at, &name, local.size, "file.ambiguous", "goes by another name in the directory".to_owned());
+        if walk.entry(at) {
+            let name = names::from_bytes(&local.name);
+            walk.unread(at, &name, local.size, "file.ambiguous", "goes by another name in the directory".to_owned());
+        }
     }
 }
 
