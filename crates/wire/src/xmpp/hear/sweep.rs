@@ -78,12 +78,14 @@ impl<'a> Heard<'a> {
 
 /// Whether a value could be something to follow; generous, since it only decides that detectors look at it.
 fn looks_like_link(value: &str) -> bool {
-    const PREFIXES: [&str; 5] = ["www.", "data:", "mailto:", "javascript:", "magnet:"];
+    const SCHEMES: [&str; 4] = ["data:", "mailto:", "javascript:", "magnet:"];
+    let value = value.trim_start();
+    let starts = |prefix: &str| value.get(..prefix.len()).is_some_and(|v| v.eq_ignore_ascii_case(prefix));
     if value.len() < 5 {
         return false;
     }
-    memchr::memmem::find(value.as_bytes(), b"://").is_some()
-        || PREFIXES.iter().any(|p| value.trim_start().get(..p.len()).is_some_and(|v| v.eq_ignore_ascii_case(p)))
+    let schemed = memchr::memchr(b':', value.as_bytes()).is_some();
+    starts("www.") || schemed && (value.contains("://") || SCHEMES.into_iter().any(starts))
 }
 
 /// Names of protocols look like links to jabber.org and are none.
