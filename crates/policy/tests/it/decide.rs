@@ -219,3 +219,31 @@ fn a_broken_new_text_leaves_the_old_in_force() {
     };
     assert!(!problems.is_empty());
 }
+
+/// Conditions under which the same account in another group, or as another person, is decided anew.
+#[test]
+fn a_change_in_the_directory_changes_the_decision_at_once() {
+    for condition in [
+        r#"principal in Group::"staff""#,
+        r#"principal in [Group::"staff", Group::"none"]"#,
+        r#"principal is Party in Group::"staff""#,
+        r#"(if context has sealed then resource else principal) in Group::"staff""#,
+        r#"principal has person && principal.person == "p-7""#,
+        r#"principal has person"#,
+        r#"(if context has sealed then resource else principal) has person"#,
+        r#"(if context has sealed then resource else principal).side == Side::"internal""#,
+    ] {
+        let rule =
+            format!("@id(\"r\") @verdict(\"block\") forbid (principal, action, resource) when {{ {condition} }};");
+        let policy = policy(&rule);
+        let to = party("b@y", Side::External, &[]);
+        let before = party("a@x", Side::External, &["others"]);
+        let mut after = party("a@x", Side::Internal, &["others", "staff"]);
+        after.person = Some("p-7".into());
+        for _ in 0..2 {
+            assert_eq!(policy.decide(&subject(&before, &to, &[])).unwrap().effect, Effect::Allow, "{condition}");
+            assert_eq!(policy.decide(&subject(&after, &to, &[])).unwrap().effect, Effect::Block, "{condition}");
+        }
+        assert_eq!(policy.statistics().hits, 2, "{condition}");
+    }
+}

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use model::{Address, Direction, Finding, Kind, Party, PartyKind, Protocol, Side, SymbolInfo};
 use policy::{Subject, Symbols};
 
-pub(crate) const NAMES: [&str; 43] = [
+pub(crate) const NAMES: [&str; 49] = [
     "link.indicator.phishing",
     "link.indicator.malware",
     "link.indicator.spam",
@@ -46,7 +46,13 @@ pub(crate) const NAMES: [&str; 43] = [
     "outbreak.file",
     "outbreak.text",
     "contact.burst",
-    "link.indicator.other",
+    "link.brand",
+    "link.private_ip",
+    "file.ambiguous",
+    "file.name_odd",
+    "file.shortcut",
+    "outbreak.fanout",
+    "outbreak.popular",
     "link.data",
     "pattern.secret.github",
     "pattern.secret.jwt",
