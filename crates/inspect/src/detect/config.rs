@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// What the operator can set about detectors (`[detect]`).
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Names to protect from imitation beside the built-in ones, such as one's own.
@@ -21,7 +22,7 @@ pub struct Config {
 }
 
 /// A name to protect from imitation, and where it is at home.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Brand {
     /// The name as it stands in domains, a single label (`acme`).
@@ -31,7 +32,7 @@ pub struct Brand {
 }
 
 /// An expression of the operator's own.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LocalPattern {
     /// Name of the symbol `pattern.local.NAME`: lower-case letters, digits and `_`.

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::log;
 
-pub use rules::{Loaded, symbols};
+pub use rules::{Loaded, load, policy_texts, symbols};
 
 /// How long running sessions have to end when the process is told to.
 const DRAIN: Duration = Duration::from_secs(20);

@@ -40,11 +40,7 @@ pub fn symbols(config: &Config) -> Result<Symbols, Failure> {
     let detectors = detect::table(&config.detect, index).map_err(|e| Failure::usage(format!("detect.{e}")))?;
     let trackers = inspect::track::table(&config.track);
     let tables = detectors.iter().map(|d| d.symbols()).chain(trackers.iter().map(|t| t.symbols()));
-    let mut symbols = Symbols::new(tables.flatten());
-    for pattern in &config.detect.patterns {
-        symbols = symbols.with_local(&pattern.name, pattern.score, pattern.explain.as_deref().unwrap_or("an expression of the operator's"));
-    }
-    Ok(symbols)
+    Ok(Symbols::new(tables.flatten()).with_local(config.detect.patterns.iter().map(inspect::detect::LocalPattern::symbol)))
 }
 
 fn policy(config: &Config) -> Result<Policy, Failure> {

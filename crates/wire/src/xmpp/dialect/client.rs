@@ -9,7 +9,11 @@ impl Xmpp {
             return Err(ending(End::Client, Condition::NotWellFormed, "second stream header"));
         }
         if header.content_ns != ns::CLIENT {
-            return Err(ending(End::Client, Condition::InvalidNamespace, "the stream's namespace is not jabber:client"));
+            return Err(ending(
+                End::Client,
+                Condition::InvalidNamespace,
+                "the stream's namespace is not jabber:client",
+            ));
         }
         match header.version.as_deref() {
             Some("1.0") => {}
@@ -290,9 +294,11 @@ fn is_own(from: &str, party: &Party) -> bool {
 
 /// The `h` of an acknowledgement (XEP-0198).
 pub(super) fn handled(root: Element<'_>, at: End) -> Result<u32, Ending> {
-    root.attr("h")
-        .and_then(|h| h.parse().ok())
-        .ok_or(ending(at, Condition::BadFormat, "an acknowledgement needs a count h (XEP-0198)"))
+    root.attr("h").and_then(|h| h.parse().ok()).ok_or(ending(
+        at,
+        Condition::BadFormat,
+        "an acknowledgement needs a count h (XEP-0198)",
+    ))
 }
 
 /// An acknowledgement of `h` stanzas.

@@ -24,8 +24,8 @@ pub enum Binding {
 pub enum Offer {
     /// No mechanism needs channel binding.
     Unbound,
-    /// `-PLUS` is offered with `tls-server-end-point` as the only type (XEP-0440).
-    EndPointOnly,
+    /// `-PLUS` is offered with `tls-server-end-point` as the only type (XEP-0440); the mechanisms.
+    EndPointOnly(Vec<String>),
     /// `-PLUS` is offered with types that can't cross a gateway; the mechanisms.
     Unkeepable(Vec<String>),
 }
@@ -42,7 +42,7 @@ pub fn offered_plus(features: Element<'_>) -> Offer {
         .child(ns::SASL_CB, "sasl-channel-binding")
         .map(|list| list.elements().filter_map(|t| t.attr("type")).collect())
         .unwrap_or_default();
-    if types == ["tls-server-end-point"] { Offer::EndPointOnly } else { Offer::Unkeepable(plus) }
+    if types == ["tls-server-end-point"] { Offer::EndPointOnly(plus) } else { Offer::Unkeepable(plus) }
 }
 
 /// Features that work through the gateway as it is today. Others are taken out:
@@ -64,7 +64,7 @@ impl Xmpp {
     pub(super) fn features(&mut self, root: Element<'_>) -> Result<Bytes, Ending> {
         let keepable = match offered_plus(root) {
             Offer::Unbound => true,
-            Offer::EndPointOnly => self.settings.binding == Binding::SameCertificate,
+            Offer::EndPointOnly(_) => self.settings.binding == Binding::SameCertificate,
             Offer::Unkeepable(_) => false,
         };
         if !keepable {
@@ -78,7 +78,11 @@ impl Xmpp {
         for feature in root.elements().filter(|f| KEPT.contains(&(f.ns(), f.name()))) {
             // EXTERNAL would name the gateway's own certificate, not the client's.
             write::rewrite(&mut out, feature, &mut |e| {
-                if e.is(ns::SASL, "mechanism") && e.text() == "EXTERNAL" { write::Edit::Drop } else { write::Edit::Keep }
+                if e.is(ns::SASL, "mechanism") && e.text() == "EXTERNAL" {
+                    write::Edit::Drop
+                } else {
+                    write::Edit::Keep
+                }
             });
         }
         out.extend_from_slice(b"</stream:features>");

@@ -9,6 +9,8 @@ mod client;
 mod features;
 mod server;
 mod slots;
+#[cfg(test)]
+mod tests;
 
 use std::any::Any;
 use std::collections::{HashSet, VecDeque};
@@ -223,7 +225,11 @@ impl Xmpp {
     }
 
     fn bad_count(at: End, _: BadCount) -> Ending {
-        Ending { at, condition: Condition::UndefinedCondition, text: "acknowledges more stanzas than were sent (XEP-0198)" }
+        Ending {
+            at,
+            condition: Condition::UndefinedCondition,
+            text: "acknowledges more stanzas than were sent (XEP-0198)",
+        }
     }
 }
 
@@ -414,7 +420,11 @@ impl Xmpp {
         }
         self.before_used += bytes;
         if self.before_used > self.settings.before_bytes {
-            return Err(Ending { at: from, condition: Condition::PolicyViolation, text: "too much data before authentication" });
+            return Err(Ending {
+                at: from,
+                condition: Condition::PolicyViolation,
+                text: "too much data before authentication",
+            });
         }
         Ok(())
     }

@@ -173,7 +173,8 @@ impl Xmpp {
         } else if self.managed.down.is_none() {
             self.managed.up = None;
         }
-        let condition = root.elements().find(|e| e.ns() == ns::STANZA_ERRORS).map_or("unexpected-request", Element::name);
+        let condition =
+            root.elements().find(|e| e.ns() == ns::STANZA_ERRORS).map_or("unexpected-request", Element::name);
         out.extend_from_slice(b"><");
         out.extend_from_slice(condition.as_bytes());
         out.extend_from_slice(b" xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>");
