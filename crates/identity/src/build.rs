@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use crate::file::{File, Source};
 use crate::problem::Problem;
-use crate::{Accounts, Directory, Domain, Known, Map, fold, suffixes, suggest};
+use crate::{Accounts, Directory, Domain, Known, Map, domain, fold, suffixes, suggest};
 
 type Groups = Arc<[Arc<str>]>;
 type Named = BTreeSet<Arc<str>>;
@@ -243,7 +243,7 @@ enum Address {
 impl Rules {
     fn of_account(&self, account: &str) -> Named {
         let mut groups = self.accounts.get(account).cloned().unwrap_or_default();
-        groups.extend(self.of_domain(account.rsplit('@').next().unwrap_or(account)));
+        groups.extend(self.of_domain(domain(account)));
         groups
     }
 

@@ -51,6 +51,8 @@ pub struct Directory {
     accounts: [Accounts; 4],
     domains: Map<Box<str>, Domain>,
     groups: Vec<Arc<str>>,
+    /// The empty list, shared by all strangers.
+    no_groups: Arc<[Arc<str>]>,
 }
 
 /// What is known of the accounts of one protocol.
@@ -82,6 +84,7 @@ impl Directory {
             accounts: Default::default(),
             domains: Map::default(),
             groups: Vec::new(),
+            no_groups: Arc::from([]),
         }
     }
 
@@ -98,9 +101,9 @@ impl Directory {
     /// Who is behind an address. Rooms and servers are on a side and in the
     /// groups of their domain too, but nobody's person.
     pub fn party(&self, protocol: Protocol, address: Address, kind: PartyKind) -> Party {
-        let side = self.side(address.domain());
+        let side = self.side(domain(&address.account));
         let Some(known) = self.known(protocol, &address) else {
-            return Party::stranger(address, kind, side);
+            return Party { address, kind, side, person: None, groups: self.no_groups.clone() };
         };
         let person = if kind == PartyKind::Person { known.person.clone() } else { None };
         Party { kind, side, person, groups: known.groups.clone(), address }
@@ -129,7 +132,7 @@ impl Directory {
         if let Some(known) = accounts.exact.get(&*fold(&address.account)) {
             return Some(known);
         }
-        let domain = fold(address.domain());
+        let domain = fold(domain(&address.account));
         if let Some(known) = accounts.all_at.get(&*domain) {
             return Some(known);
         }
@@ -161,6 +164,16 @@ pub(crate) fn fold(text: &str) -> Cow<'_, str> {
     match text.chars().any(char::is_uppercase) {
         true => Cow::Owned(text.to_lowercase()),
         false => Cow::Borrowed(text),
+    }
+}
+
+/// The domain of an account: what follows the colon of a Matrix id (without a
+/// port), the last `@` of others, or all of a server's or room service's name.
+pub(crate) fn domain(account: &str) -> &str {
+    let server = account.strip_prefix('@').and_then(|id| id.split_once(':'));
+    match server {
+        Some((_, server)) => server.split_once(':').map_or(server, |(host, _)| host),
+        None => account.rsplit('@').next().unwrap_or(account),
     }
 }
 

@@ -63,11 +63,11 @@ fn unknown_names(loaded: &Loaded, surroundings: Surroundings<'_>) -> Vec<Problem
         let unknown = |names: &BTreeSet<Box<str>>, known: Option<&[&str]>, noun: &str| -> Vec<Problem> {
             let Some(known) = known else { return Vec::new() };
             let missing = names.iter().filter(|name| !known.contains(&&***name));
-            let problem = |name: &Box<str>| {
+            let problem = |name: &str| {
                 let hint = suggest::hint(name, known.iter().copied());
                 at(rule, format!("there is no {noun} `{name}`"), hint)
             };
-            missing.map(problem).collect()
+            missing.map(|name| problem(name)).collect()
         };
         problems.extend(unknown(&body.groups, surroundings.groups, "group"));
         problems.extend(unknown(&body.file_kinds.literals, surroundings.file_kinds, "file kind"));

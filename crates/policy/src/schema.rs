@@ -296,21 +296,21 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    pub(crate) fn new(symbols: &Symbols) -> Result<Names, cedar_policy::ParseErrors> {
-        let action: EntityTypeName = "Action".parse()?;
-        let symbol: EntityTypeName = "Symbol".parse()?;
+    pub(crate) fn new(symbols: &Symbols) -> Result<Names, Box<cedar_policy::ParseErrors>> {
+        let name = |name: &str| name.parse::<EntityTypeName>().map_err(Box::new);
+        let (action, symbol) = (name("Action")?, name("Symbol")?);
         let mut enumerated = Vec::new();
         for Enumerated { of, names } in ENUMERATED {
-            let of: EntityTypeName = of.parse()?;
-            enumerated.push(names.iter().map(|name| uid(&of, name)).collect());
+            let of = name(of)?;
+            enumerated.push(names.iter().map(|id| uid(&of, id)).collect());
         }
         Ok(Names {
-            party: "Party".parse()?,
-            group: "Group".parse()?,
-            domain: "Domain".parse()?,
+            party: name("Party")?,
+            group: name("Group")?,
+            domain: name("Domain")?,
             actions: Kind::ALL.iter().map(|kind| uid(&action, kind.name())).collect(),
             enumerated,
-            symbols: symbols.names().map(|name| (name.into(), uid(&symbol, name))).collect(),
+            symbols: symbols.names().map(|id| (id.into(), uid(&symbol, id))).collect(),
         })
     }
 }

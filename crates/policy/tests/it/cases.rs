@@ -72,3 +72,15 @@ fn a_broken_table_is_refused_with_places_and_hints() {
             .ends_with("did you mean `from_side`?")
     );
 }
+
+#[test]
+fn the_reference_names_everything_a_rule_may_say() {
+    let text = policy::reference(&table());
+    for name in
+        ["`@expires`", "`quarantine`", "`Action::\"file\"`", "`file_kinds`", "`Weekday`", "**`link.indicator`**"]
+    {
+        assert!(text.contains(name), "{name}");
+    }
+    assert!(text.contains("| `link.raw_ip` | 1 | a test |"));
+    assert!(text.contains("| `pattern.local.project` |  | an expression of this installation |"));
+}
