@@ -69,7 +69,7 @@ pub(crate) struct SqliteLog {
     /// The row inserted or committed last.
     position: i64,
     /// Held for as long as this exists.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl SqliteLog {
@@ -364,8 +364,22 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
     fs::metadata(path).map(|meta| (meta.dev(), meta.ino()))
 }
 
-/// Takes the writer's lock, which the kernel gives free when the process ends.
-fn lock(dir: &Path, options: &Options) -> Result<File, Error> {
+/// A writer's lock, which the kernel gives free when the process ends.
+///
+/// Given up by name when dropped: closing the file is not enough while a child
+/// process that is just being started holds a copy of it.
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!("journal: its lock could not be given up: {error}");
+        }
+    }
+}
+
+/// Takes the writer's lock.
+fn lock(dir: &Path, options: &Options) -> Result<Lock, Error> {
     const RETRY: Duration = Duration::from_millis(20);
     let path = dir.join(format!("journal.{}.lock", options.writer));
     let file = OpenOptions::new()
@@ -378,7 +392,7 @@ fn lock(dir: &Path, options: &Options) -> Result<File, Error> {
     let deadline = Instant::now() + options.lock_timeout;
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(file),
+            Ok(()) => return Ok(Lock(file)),
             Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(RETRY),
             Err(TryLockError::WouldBlock) => {
                 return Err(Error::Locked { dir: dir.to_owned(), writer: options.writer.clone() });
