@@ -1,5 +1,6 @@
 //! The portcullis binary: command line, configuration, roles, shutdown.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
+#![allow(unreachable_pub, reason = "a binary has no outside")]
 
 mod commands;
 mod config;

@@ -160,6 +160,11 @@ pub struct UploadDomain {
     pub trust: Trust,
 }
 
+impl UploadDomain {
+    /// In place of a domain: whatever domains the server knows.
+    pub const ANY: &str = "*";
+}
+
 /// A slot's URL is not one that the gateway takes over.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OriginRefused {
@@ -212,7 +217,7 @@ impl Routes {
             return Err(OriginRefused::Form);
         }
         let host = url.host_str().ok_or(OriginRefused::Form)?;
-        if !route.is_own(host) && !route.is_named(host) {
+        if !route.is_own(domain, host) && !route.is_named(host) {
             return Err(OriginRefused::Host { host: host.to_owned(), domain: domain.to_owned() });
         }
         Ok(url)
@@ -227,21 +232,20 @@ impl Routes {
             Host::Ipv4(v4) => (v4.to_string(), v4.to_string()),
             Host::Ipv6(v6) => (format!("[{v6}]"), v6.to_string()),
         };
-        let host = if route.is_own(&plain) { route.settings.server.clone() } else { plain };
+        let host = if route.is_own(&resource.domain, &plain) { route.settings.server.clone() } else { plain };
         let address = HostPort { host, port: resource.origin.port_or_known_default()? };
         Some(Dialer::with_config(address, &name, &route.settings.trust, Arc::clone(&route.config)))
     }
 
     fn route(&self, domain: &str) -> Result<&Route, OriginRefused> {
-        let found = self.by_domain.get(&domain.to_ascii_lowercase());
+        let found = self.by_domain.get(&domain.to_ascii_lowercase()).or_else(|| self.by_domain.get(UploadDomain::ANY));
         found.ok_or_else(|| OriginRefused::Domain(domain.to_owned()))
     }
 }
 
 impl Route {
     /// The domain itself, what lies under it, or the chat server's own host.
-    fn is_own(&self, host: &str) -> bool {
-        let domain = self.settings.domain.as_str();
+    fn is_own(&self, domain: &str, host: &str) -> bool {
         let is_under = host.len() > domain.len()
             && host.as_bytes()[host.len() - domain.len() - 1] == b'.'
             && host[host.len() - domain.len()..].eq_ignore_ascii_case(domain);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use model::{Message, Party, Place};
-use policy::{Policy, Severity, cases, check};
+use policy::{Policy, Severity, Surroundings, cases, check};
 
 use super::{Outcome, say};
 use crate::config::Config;
@@ -80,7 +80,7 @@ fn check_files(config: Config, json: bool) -> Outcome {
     let texts = roles::policy_texts(&config.policy.files)?;
     let sources: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     let today = jiff::Zoned::now().date();
-    let problems = check::check(&sources, symbols, check::Surroundings { today: Some(today), ..Default::default() });
+    let problems = check(&sources, symbols, Surroundings { today: Some(today), ..Default::default() });
     for problem in &problems {
         if json {
             say(serde_json::to_string(problem).unwrap_or_default());

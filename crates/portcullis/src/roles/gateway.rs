@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ::gateway::doorkeeper::{self, Doorkeeper};
 use ::gateway::listen::{ListenConfig, Listener};

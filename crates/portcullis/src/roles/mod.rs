@@ -26,7 +26,7 @@ const DRAIN: Duration = Duration::from_secs(20);
 
 /// Loads everything a configuration names, without starting anything. Returns what is doubtful.
 pub fn check(config: &Config) -> Result<Vec<String>, Failure> {
-    let loaded = rules::load(config)?;
+    let loaded = load(config)?;
     if let Some(role) = &config.gateway {
         gateway::check(config, role)?;
     }
@@ -35,7 +35,7 @@ pub fn check(config: &Config) -> Result<Vec<String>, Failure> {
 
 /// A judge for tools: the configured rules and detectors, no record.
 pub fn judge_without_record(config: &Config) -> Result<Judge, Failure> {
-    let loaded = rules::load(config)?;
+    let loaded = load(config)?;
     let lookups = lookups(config)?;
     let settings = Settings { on_fault: config.faults.on_fault, ..Settings::default() };
     Ok(Judge::new(settings, loaded.rules, inspect::track::table(&config.track), loaded.directory, lookups, None))
@@ -58,7 +58,7 @@ pub fn run(config: Config) -> Result<ExitCode, Failure> {
 
 async fn serve(config: Config) -> Result<ExitCode, Failure> {
     let metrics = admin::recorder(config.admin.is_some());
-    let loaded = rules::load(&config)?;
+    let loaded = load(&config)?;
     for warning in &loaded.warnings {
         warn!("{warning}");
     }

@@ -40,7 +40,7 @@ pub fn symbols(config: &Config) -> Result<Symbols, Failure> {
     let detectors = detect::table(&config.detect, index).map_err(|e| Failure::usage(format!("detect.{e}")))?;
     let trackers = inspect::track::table(&config.track);
     let tables = detectors.iter().map(|d| d.symbols()).chain(trackers.iter().map(|t| t.symbols()));
-    Ok(Symbols::new(tables.flatten()).with_local(config.detect.patterns.iter().map(inspect::detect::LocalPattern::symbol)))
+    Ok(Symbols::new(tables.flatten()).with_local(config.detect.patterns.iter().map(detect::LocalPattern::symbol)))
 }
 
 fn policy(config: &Config) -> Result<Policy, Failure> {
@@ -85,7 +85,7 @@ fn index(config: &Config, warnings: &mut Vec<String>) -> Result<Index, Failure> 
             ListKind::Phishing => ThreatKind::Phishing,
             ListKind::Malware => ThreatKind::Malware,
             ListKind::Spam => ThreatKind::Spam,
-            ListKind::Local => ThreatKind::Local,
+            ListKind::Local => ThreatKind::Other,
         };
         let errors = builder.add_list(&name, &read(&list.file)?, kind);
         warnings.extend(errors.iter().take(SHOWN).map(|e| format!("{name}:{}: {}", e.line, e.why)));

@@ -86,7 +86,7 @@ impl Xmpp {
                     steps.push(Step::Reply { bytes, tag: TAG_PLAIN });
                     return Ok(());
                 }
-                self.mechanism = attempt.mechanism.into();
+                self.mechanism = attempt.mechanism;
                 self.account = attempt.account.map(Into::into);
             }
             "response" | "abort" => {}
