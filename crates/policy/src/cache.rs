@@ -1,7 +1,6 @@
 //! Decisions already made, bounded, for many threads.
 
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -18,14 +17,15 @@ pub(crate) struct Cache {
     hasher: foldhash::fast::RandomState,
     /// Entries in one generation of one shard.
     most: usize,
-    hits: AtomicU64,
-    misses: AtomicU64,
 }
 
 #[derive(Default)]
 struct Shard {
     young: Map<Box<[u8]>, Outcome>,
     old: Map<Box<[u8]>, Outcome>,
+    // Counted here, under the lock that is held anyway, so that threads do not share a counter.
+    hits: u64,
+    misses: u64,
 }
 
 impl Cache {
@@ -35,8 +35,6 @@ impl Cache {
             shards: std::array::from_fn(|_| Mutex::default()),
             hasher: foldhash::fast::RandomState::default(),
             most: entries.div_ceil(2 * SHARDS).max(1),
-            hits: AtomicU64::new(0),
-            misses: AtomicU64::new(0),
         }
     }
 
@@ -45,9 +43,12 @@ impl Cache {
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Option<Outcome> {
-        let found = self.shard(key).lock().get(key, self.most);
-        let counter = if found.is_some() { &self.hits } else { &self.misses };
-        counter.fetch_add(1, Ordering::Relaxed);
+        let mut shard = self.shard(key).lock();
+        let found = shard.get(key, self.most);
+        match found {
+            Some(_) => shard.hits += 1,
+            None => shard.misses += 1,
+        }
         found
     }
 
@@ -57,8 +58,10 @@ impl Cache {
 
     /// Decisions held, found and not found so far.
     pub(crate) fn counts(&self) -> (usize, u64, u64) {
-        let held = self.shards.iter().map(|s| s.lock().len()).sum();
-        (held, self.hits.load(Ordering::Relaxed), self.misses.load(Ordering::Relaxed))
+        self.shards.iter().fold((0, 0, 0), |(held, hits, misses), shard| {
+            let shard = shard.lock();
+            (held + shard.young.len() + shard.old.len(), hits + shard.hits, misses + shard.misses)
+        })
     }
 }
 
@@ -77,10 +80,6 @@ impl Shard {
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(key, outcome);
-    }
-
-    fn len(&self) -> usize {
-        self.young.len() + self.old.len()
     }
 }
 

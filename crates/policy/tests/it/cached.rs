@@ -186,7 +186,7 @@ fn said() -> impl Strategy<Value = Said> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_cached_decision_is_the_decision(
@@ -194,7 +194,7 @@ proptest! {
         subjects in prop::collection::vec(said(), 24..48),
     ) {
         let text = format!("permit (principal, action, resource);\n{}", rules.concat());
-        let policy = match Policy::load(&[("p.cedar", &text)], &table()) {
+        let policy = match Policy::load(&[("p.cedar", &text)], table()) {
             Ok(policy) => policy,
             Err(problems) => panic!("{text}\n{problems:?}"),
         };

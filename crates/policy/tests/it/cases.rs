@@ -8,7 +8,7 @@ use crate::symbols::table;
 
 #[test]
 fn the_default_policy_does_what_its_cases_say() {
-    let policy = Policy::load(&[("default.cedar", Policy::default_text())], &table()).unwrap();
+    let policy = Policy::load(&[("default.cedar", Policy::default_text())], table()).unwrap();
     assert_eq!(policy.warnings(), []);
     let cases = cases::parse("default.cases.toml", &fixture("default.cases.toml"), &table()).unwrap();
     let stranger = |_, address, kind| Party::stranger(address, kind, Side::External);
@@ -19,7 +19,7 @@ fn the_default_policy_does_what_its_cases_say() {
 
 #[test]
 fn every_default_rule_that_stops_or_marks_tells_people_why() {
-    let policy = Policy::load(&[("default.cedar", Policy::default_text())], &table()).unwrap();
+    let policy = Policy::load(&[("default.cedar", Policy::default_text())], table()).unwrap();
     for rule in policy.rules().iter().filter(|rule| &*rule.id != "base") {
         let notice = rule.notice.as_deref().unwrap_or_default();
         assert!(notice.len() > 30 && notice.ends_with('.'), "{}: {notice:?}", rule.id);
@@ -28,7 +28,7 @@ fn every_default_rule_that_stops_or_marks_tells_people_why() {
 
 #[test]
 fn every_default_rule_has_a_case() {
-    let policy = Policy::load(&[("default.cedar", Policy::default_text())], &table()).unwrap();
+    let policy = Policy::load(&[("default.cedar", Policy::default_text())], table()).unwrap();
     let cases = fixture("default.cases.toml");
     for rule in policy.rules().iter().filter(|rule| &*rule.id != "base") {
         assert!(cases.contains(&format!("\"{}\"", rule.id)), "no case names rule {}", rule.id);
@@ -37,7 +37,7 @@ fn every_default_rule_has_a_case() {
 
 #[test]
 fn a_case_says_what_went_wrong() {
-    let policy = Policy::load(&[("p", "@id(\"base\") permit (principal, action, resource);")], &table()).unwrap();
+    let policy = Policy::load(&[("p", "@id(\"base\") permit (principal, action, resource);")], table()).unwrap();
     let text = "[[case]]\nname = \"x\"\nfrom = \"a@b\"\nto = \"c@d\"\nexpect = \"block\"\nrules = [\"r\"]\n";
     let cases = cases::parse("c.toml", text, &table()).unwrap();
     let stranger = |_, address, kind| Party::stranger(address, kind, Side::External);

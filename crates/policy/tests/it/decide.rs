@@ -10,7 +10,7 @@ use crate::symbols::{finding, party, subject, table};
 const BASE: &str = "@id(\"base\") permit (principal, action, resource);\n";
 
 fn policy(rules: &str) -> Policy {
-    Policy::load(&[("t.cedar", &format!("{BASE}{rules}"))], &table()).unwrap_or_else(|p| panic!("{p:?}"))
+    Policy::load(&[("t.cedar", &format!("{BASE}{rules}"))], table()).unwrap_or_else(|p| panic!("{p:?}"))
 }
 
 /// Decides for `rules` beside a base permit, twice: the second time from the cache.
@@ -64,7 +64,7 @@ fn among_permits_the_strongest_counts_and_allow_names_no_rule() {
 #[test]
 fn what_no_rule_permits_is_blocked() {
     let policy =
-        Policy::load(&[("t", "@id(\"files\") permit (principal, action == Action::\"file\", resource);")], &table())
+        Policy::load(&[("t", "@id(\"files\") permit (principal, action == Action::\"file\", resource);")], table())
             .unwrap();
     let (from, to) = (party("a@x", Side::Internal, &[]), party("b@y", Side::External, &[]));
     let message = subject(&from, &to, &[]);
@@ -207,14 +207,14 @@ fn a_rule_that_fails_goes_to_on_fault_unless_a_stronger_one_decided() {
 #[test]
 fn a_broken_new_text_leaves_the_old_in_force() {
     let old = policy("");
-    assert!(matches!(reload(&old, &[("t.cedar", BASE)], &table()), Reload::Same));
+    assert!(matches!(reload(&old, &[("t.cedar", BASE)], table()), Reload::Same));
     assert!(matches!(reload(&old, &[("t.cedar", BASE)], table().with_local(["pattern.local.new"])), Reload::New(_)));
-    let Reload::New(new) = reload(&old, &[("t.cedar", "permit (principal, action, resource);")], &table()) else {
+    let Reload::New(new) = reload(&old, &[("t.cedar", "permit (principal, action, resource);")], table()) else {
         panic!("not loaded")
     };
-    assert!(matches!(reload(&new, &[("other", "permit (principal, action, resource);")], &table()), Reload::Same));
+    assert!(matches!(reload(&new, &[("other", "permit (principal, action, resource);")], table()), Reload::Same));
     assert_ne!(old.version(), new.version());
-    let Reload::Kept(problems) = reload(&new, &[("t.cedar", "permit (principal, action);")], &table()) else {
+    let Reload::Kept(problems) = reload(&new, &[("t.cedar", "permit (principal, action);")], table()) else {
         panic!("loaded")
     };
     assert!(!problems.is_empty());

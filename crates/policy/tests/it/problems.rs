@@ -21,7 +21,7 @@ fn every_fixture_is_refused_as_it_says() {
             groups: Some(&["contractors", "staff"]),
             file_kinds: Some(&["pe", "zip"]),
         };
-        let found: Vec<String> = check(&[(&name, &text)], &table(), surroundings)
+        let found: Vec<String> = check(&[(&name, &text)], table(), surroundings)
             .into_iter()
             .map(|p| {
                 let severity = if p.severity == Severity::Error { "error" } else { "warning" };
@@ -35,13 +35,13 @@ fn every_fixture_is_refused_as_it_says() {
 
 #[test]
 fn the_default_policy_has_nothing_to_complain_of() {
-    assert_eq!(check(&[("default.cedar", Policy::default_text())], &table(), Surroundings::default()), []);
+    assert_eq!(check(&[("default.cedar", Policy::default_text())], table(), Surroundings::default()), []);
 }
 
 #[test]
 fn two_files_can_not_share_an_id() {
     let rule = "@id(\"x\") permit (principal, action, resource);";
-    let problems = Policy::load(&[("a.cedar", rule), ("b.cedar", rule)], &table()).unwrap_err();
+    let problems = Policy::load(&[("a.cedar", rule), ("b.cedar", rule)], table()).unwrap_err();
     let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
     assert_eq!(
         shown,
