@@ -7,9 +7,9 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use crate::xmpp::Condition;
 use bytes::Bytes;
 use jiff::Timestamp;
-use crate::xmpp::Condition;
 use model::{Finding, Message, Party, Verdict};
 
 /// One end of a session.
@@ -199,7 +199,10 @@ pub trait Dialect: Send {
     /// Whether the end of bytes from here would cut a frame in two.
     fn is_mid_frame(&self, end: End) -> bool;
 
-    /// The last words to an end.
+    /// Ends a stream in good order.
+    fn goodbye(&self) -> Bytes;
+
+    /// The last words to an end, with the reason.
     fn farewell(&self, to: End, ending: &Ending) -> Bytes;
 
     /// The client's connection was lost without a farewell: what it needs to

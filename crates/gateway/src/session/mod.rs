@@ -334,7 +334,6 @@ impl Session {
             match (slot.wait, ready.ruled) {
                 (Wait::End, _) => {
                     self.leg(from.far()).write(&slot.bytes);
-                    self.leg(from.far()).finish();
                     self.ended_in_order(from);
                 }
                 (_, None) => self.write(from, slot.tag, slot.bytes),
@@ -408,8 +407,15 @@ impl Session {
 
     /// One side stopped sending, with or without a goodbye.
     fn leg_ended(&mut self, end: End) {
-        if self.closing.is_some() {
-            return;
+        match &self.closing {
+            None => {}
+            Some(Close::Orderly) if end == End::Server => {
+                // It left without an answer; the client is owed one.
+                let goodbye = self.dialect.goodbye();
+                self.leg(End::Client).write(&goodbye);
+                return self.ended_in_order(End::Server);
+            }
+            Some(_) => return self.leg(end).abandon(),
         }
         if self.dialect.is_mid_frame(end) {
             debug!(client = %self.client, ?end, "the stream ended inside a stanza");
@@ -431,11 +437,13 @@ impl Session {
         true
     }
 
-    /// The farewell of one side was passed on. The server answers a client's
-    /// with its own; a client that the server leaves has nothing more to say.
+    /// The goodbye of one side was passed on. The server answers a client's
+    /// with its own, so its leg stays open for that; after the server's there
+    /// is nothing more to say.
     fn ended_in_order(&mut self, from: End) {
         if from == End::Server {
             self.leg(End::Server).finish();
+            self.leg(End::Client).finish();
         }
         if self.closing.is_none() {
             self.begin(Close::Orderly);
@@ -459,13 +467,12 @@ impl Session {
     fn begin(&mut self, close: Close) {
         if let Close::Fault(ending) = &close {
             let words = self.dialect.farewell(End::Client, ending);
-            let client = self.leg(End::Client);
-            client.write(&words);
-            client.finish();
+            self.leg(End::Client).write(&words);
+            self.leg(End::Client).finish();
             // The server forgets the session only when it can't be taken up again.
             if ending.at == End::Client || ending.condition == Condition::SystemShutdown {
                 let goodbye = Slot {
-                    bytes: Bytes::from_static(b"</stream:stream>"),
+                    bytes: self.dialect.goodbye(),
                     lane: Lane::Barrier,
                     tag: Tag::default(),
                     wait: Wait::End,

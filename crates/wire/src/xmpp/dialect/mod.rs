@@ -252,7 +252,7 @@ impl Dialect for Xmpp {
                 }
                 Ok(Read::End { used: n }) => {
                     used += n;
-                    steps.push(Step::End(Bytes::from_static(b"</stream:stream>")));
+                    steps.push(Step::End(self.goodbye()));
                     break Ok(used);
                 }
                 Ok(Read::Header { used: n, header }) => {
@@ -375,6 +375,10 @@ impl Dialect for Xmpp {
 
     fn is_mid_frame(&self, end: End) -> bool {
         self.readers[index(end)].as_ref().is_some_and(Reader::is_mid_frame)
+    }
+
+    fn goodbye(&self) -> Bytes {
+        Bytes::from_static(b"</stream:stream>")
     }
 
     fn farewell(&self, to: End, ending: &Ending) -> Bytes {
