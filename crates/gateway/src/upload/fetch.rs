@@ -82,9 +82,9 @@ impl Fetcher {
         for (name, value) in &slot.put_headers {
             request = request.header(name, value);
         }
-        let chunks = file.read(0, file.size).await?.map_ok(Frame::data);
-        let request = request.body(StreamBody::new(chunks).boxed_unsync())?;
         let deadline = self.limits.upstream_deadline + self.limits.body_allowance(file.size);
+        let chunks = file.read(0, file.size, Instant::now() + deadline).await?.map_ok(Frame::data);
+        let request = request.body(StreamBody::new(chunks).boxed_unsync())?;
         let answer = self.send(&slot.put, request, deadline).await?;
         Ok(answer.status())
     }
@@ -186,11 +186,11 @@ pub(super) fn passed_through(body: Incoming, idle: Duration) -> Body {
 }
 
 /// Bytes `start..end` of a spooled file as a body.
-pub(super) async fn from_spool(file: &Arc<Spooled>, start: u64, end: u64) -> io::Result<Body> {
+pub(super) async fn from_spool(file: &Arc<Spooled>, start: u64, end: u64, deadline: Instant) -> io::Result<Body> {
     if start == end {
         return Ok(response::empty());
     }
-    let chunks = file.read(start, end).await?.map_ok(Frame::data).map_err(BodyFault::Spool);
+    let chunks = file.read(start, end, deadline).await?.map_ok(Frame::data).map_err(BodyFault::Spool);
     Ok(StreamBody::new(chunks).boxed_unsync())
 }
 

@@ -82,7 +82,8 @@ impl Uploads {
         match self.check(resource, answer).await {
             Landing::Refused(refusal) => Err(("refused", refusal)),
             Landing::Clear(cleared) => {
-                let answer = from_cleared(&cleared, client).await;
+                let deadline = Instant::now() + self.limits.body_allowance(cleared.file.size);
+                let answer = from_cleared(&cleared, client, deadline).await;
                 answer.map(|answer| ("checked", answer)).map_err(|refusal| ("spool", refusal))
             }
         }
@@ -234,7 +235,7 @@ impl Seen {
 }
 
 /// A checked file, whole or the part that was asked for.
-async fn from_cleared(cleared: &Arc<Cleared>, client: &HeaderMap) -> Result<Answer, Refusal> {
+async fn from_cleared(cleared: &Cleared, client: &HeaderMap, deadline: Instant) -> Result<Answer, Refusal> {
     let length = cleared.file.size;
     let text = |name: header::HeaderName| client.get(name).and_then(|value| value.to_str().ok());
     // A range that is bound to another state of the file asks for the whole (RFC 9110 section 13.1.5); weak tags and
@@ -251,7 +252,7 @@ async fn from_cleared(cleared: &Arc<Cleared>, client: &HeaderMap) -> Result<Answ
             return Ok(outside);
         }
     };
-    let body = from_spool(&cleared.file, start, end).await.map_err(|error| {
+    let body = from_spool(&cleared.file, start, end, deadline).await.map_err(|error| {
         tracing::error!("upload spool: {error}; check the disk");
         Refusal::busy("the file can't be read now; try again")
     })?;

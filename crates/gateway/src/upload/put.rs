@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::header::CONTENT_TYPE;
+use hyper::header::{CONTENT_TYPE, EXPECT};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, StatusCode};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -28,7 +28,10 @@ impl Uploads {
             Ok(answer) => answer,
             Err((outcome, refusal)) => {
                 metrics::counter!("portcullis_uploads_total", "outcome" => outcome).increment(1);
-                discard(&mut body).await;
+                // Who waits for `100 Continue` is told by the answer itself.
+                if !head.headers.contains_key(EXPECT) {
+                    discard(&mut body).await;
+                }
                 refusal.answer()
             }
         }

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempPath;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, SeekFrom};
+use tokio::time::Instant;
 
 use super::Limits;
 
@@ -198,20 +199,25 @@ impl Spooled {
         &self.path
     }
 
-    /// Bytes `start..end`, in chunks; the file stays as long as the stream.
+    /// Bytes `start..end`, in chunks; the file stays as long as the stream, which breaks off at the deadline, so that
+    /// slow readers can't keep the spool full.
     pub(super) async fn read(
         self: &Arc<Self>,
         start: u64,
         end: u64,
+        deadline: Instant,
     ) -> io::Result<impl Stream<Item = io::Result<Bytes>> + Send + use<>> {
         let mut file = File::open(&*self.path).await?;
         file.set_max_buf_size(CHUNK);
         file.seek(SeekFrom::Start(start)).await?;
         let keep = Arc::clone(self);
         let left = end.min(self.size).saturating_sub(start);
-        Ok(stream::try_unfold((file, left, keep), |(mut file, left, keep)| async move {
+        Ok(stream::try_unfold((file, left, keep), move |(mut file, left, keep)| async move {
             if left == 0 {
                 return Ok(None);
+            }
+            if Instant::now() >= deadline {
+                return Err(io::ErrorKind::TimedOut.into());
             }
             let want = usize::try_from(left).map_or(CHUNK, |left| left.min(CHUNK));
             let mut chunk = BytesMut::with_capacity(want);
@@ -262,8 +268,11 @@ mod tests {
         let path = spooled.path().to_owned();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(spooled.sha256, <[u8; 32]>::from(Sha256::digest(b"abcdef")));
-        let parts: Vec<Bytes> = spooled.read(2, 5).await.unwrap().try_collect().await.unwrap();
+        let deadline = Instant::now() + std::time::Duration::from_secs(30);
+        let parts: Vec<Bytes> = spooled.read(2, 5, deadline).await.unwrap().try_collect().await.unwrap();
         assert_eq!(parts.concat(), b"cde");
+        let late: io::Result<Vec<Bytes>> = spooled.read(2, 5, Instant::now()).await.unwrap().try_collect().await;
+        assert_eq!(late.unwrap_err().kind(), io::ErrorKind::TimedOut);
         drop(spooled);
         assert!(!path.exists());
         assert_eq!(spool.used(), 0);

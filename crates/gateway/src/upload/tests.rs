@@ -360,6 +360,7 @@ async fn what_is_not_as_announced_is_refused() {
         ("Content-Length: 10\r\nContent-Type: text/html\r\n", GOOD, 400),
         ("Transfer-Encoding: chunked\r\n", b"a\r\n0123456789\r\n0\r\n\r\n", 411),
         ("", b"", 411),
+        ("Content-Length: 11\r\nExpect: 100-continue\r\n", b"", 413),
         ("Content-Length: 10\r\nExpect: 100-continue\r\n", GOOD, 100),
     ];
     for (headers, body, status) in table {
