@@ -6,6 +6,7 @@
 //! detect(case)            -> Findings  the table below, in order
 //! track(case, now)        -> Findings  the trackers, state over time
 //! ```
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod detect;
 pub mod facts;

@@ -399,8 +399,11 @@ pub fn by_content(head: &[u8]) -> Vec<&'static str> {
     kinds
 }
 
+/// Tells one kind from the first bytes.
+type Probe = fn(&[u8]) -> Option<&'static str>;
+
 /// Kinds that take more than a fixed string to tell.
-static PROBES: &[fn(&[u8]) -> Option<&'static str>] = &[
+static PROBES: &[Probe] = &[
     |head| {
         // DOS and Windows programs; a stub too short to have a header is still named by its first bytes.
         let dos = head.starts_with(b"MZ") || head.starts_with(b"ZM");

@@ -7,6 +7,7 @@
 
 use std::collections::HashSet;
 use std::io::{self, Read, SeekFrom};
+use std::ops::Range;
 
 use flate2::CrcReader;
 use flate2::read::DeflateDecoder;
@@ -83,7 +84,7 @@ pub(super) fn walk(walk: &mut Walk<'_>, source: &mut dyn Source, at: &At) -> Opt
     let len = source.seek(SeekFrom::End(0)).ok()?;
     let Ok(Some(end)) = find_end(source, false) else {
         walk.odd("file.unscanned", at, "its directory is missing or damaged");
-        hidden(walk, source, at, &[0..len]);
+        hidden(walk, source, at, std::iter::once(0..len));
         return None;
     };
     let entries = directory(walk, source, &end, at);
@@ -125,8 +126,7 @@ pub(super) fn walk(walk: &mut Walk<'_>, source: &mut dyn Source, at: &At) -> Opt
             return exact;
         }
     }
-    let gaps: Vec<_> = gaps(&ranges, len);
-    hidden(walk, source, at, &gaps);
+    hidden(walk, source, at, gaps(&ranges, len));
     exact
 }
 
@@ -348,7 +348,7 @@ fn unpack(walk: &mut Walk<'_>, source: &mut dyn Source, at: &At, entry: &Entry) 
 }
 
 /// Looks for members that the directory does not name, in the bytes nothing else claims.
-fn hidden(walk: &mut Walk<'_>, source: &mut dyn Source, at: &At, gaps: &[std::ops::Range<u64>]) {
+fn hidden(walk: &mut Walk<'_>, source: &mut dyn Source, at: &At, gaps: impl IntoIterator<Item = Range<u64>>) {
     for gap in gaps {
         let mut from = gap.start;
         while let Some(header) = find(walk, source, from..gap.end, at) {
@@ -381,7 +381,7 @@ fn hidden(walk: &mut Walk<'_>, source: &mut dyn Source, at: &At, gaps: &[std::op
 }
 
 /// The next local header signature in a range.
-fn find(walk: &mut Walk<'_>, source: &mut dyn Source, range: std::ops::Range<u64>, at: &At) -> Option<u64> {
+fn find(walk: &mut Walk<'_>, source: &mut dyn Source, range: Range<u64>, at: &At) -> Option<u64> {
     const CHUNK: u64 = 64 * 1024;
     let mut from = range.start;
     let mut buffer = vec![0; CHUNK as usize];
@@ -400,7 +400,7 @@ fn find(walk: &mut Walk<'_>, source: &mut dyn Source, range: std::ops::Range<u64
 }
 
 /// What of the file lies in none of the ranges (sorted, without overlaps).
-fn gaps(ranges: &[std::ops::Range<u64>], len: u64) -> Vec<std::ops::Range<u64>> {
+fn gaps(ranges: &[Range<u64>], len: u64) -> Vec<Range<u64>> {
     let mut gaps = Vec::new();
     let mut from = 0;
     for range in ranges {

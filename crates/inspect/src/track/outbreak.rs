@@ -211,7 +211,7 @@ impl Outbreak {
             senders: Table::new(entries * 4, window),
             edges: Table::new(entries * 16, window),
             receipts: Table::new(entries * 8, window),
-            shapes: Shapes::new(entries * 4),
+            shapes: Shapes::new(entries * 2),
             acquaintance,
             ids: Ids::new(config),
             window: window.cast_signed(),
@@ -329,7 +329,7 @@ impl Outbreak {
     /// The links and files of a message, each once, a few at most.
     fn keys(&self, case: &Case<'_>) -> SmallVec<[(u64, bool); KEYS]> {
         let mut keys = SmallVec::new();
-        let links = case.facts.links.iter().filter(|link| is_followed(&link.scheme));
+        let links = case.facts.links.iter().filter(|link| link.sure && is_followed(&link.scheme));
         let links = links.map(|link| (self.ids.of(SPACE_LINK, link.canonical.as_bytes()), false));
         let hashes = case.answers.files.iter().filter(|answer| answer.facts.size > 0);
         let hashes = hashes.flat_map(|answer| answer.facts.hashes());

@@ -45,8 +45,16 @@ impl Crowd {
 pub(super) struct Shapes {
     clusters: Box<[Cluster]>,
     next: usize,
-    /// For each band and value of it (shortened), the last text that had it, plus one.
-    bands: Box<[[u32; BANDS]]>,
+    /// For each band and value of it (shortened), the last text that had it.
+    bands: Box<[[Seen; BANDS]]>,
+}
+
+/// A text as the bands know it; with the shape at hand, most are ruled out without a look at the text.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    shape: u64,
+    /// Place among the texts, plus one; zero where there is none.
+    at: u32,
 }
 
 /// How far a text has come.
@@ -62,7 +70,11 @@ impl Shapes {
     /// Room for this many texts.
     pub(super) fn new(entries: usize) -> Shapes {
         let entries = entries.next_power_of_two().clamp(64, 1 << 16);
-        Shapes { clusters: vec![Cluster::default(); entries].into(), next: 0, bands: vec![[0; BANDS]; entries].into() }
+        Shapes {
+            clusters: vec![Cluster::default(); entries].into(),
+            next: 0,
+            bands: vec![[Seen::default(); BANDS]; entries].into(),
+        }
     }
 
     /// Takes in one text; `stranger` is asked only when it was seen before.
@@ -84,10 +96,14 @@ impl Shapes {
 
     fn find(&self, shape: u64, now: i64) -> Option<usize> {
         (0..BANDS).find_map(|band| {
-            let at = (self.bands[self.slot(shape, band)][band] as usize).checked_sub(1)?;
+            let seen = self.bands[self.slot(shape, band)][band];
+            if (seen.shape ^ shape).count_ones() > DISTANCE {
+                return None;
+            }
+            let at = (seen.at as usize).checked_sub(1)?;
             let cluster = self.clusters.get(at)?;
-            let near = (cluster.shape ^ shape).count_ones() <= DISTANCE;
-            (near && cluster.last.abs_diff(now) <= WINDOW).then_some(at)
+            // The place may have gone to another text since.
+            (cluster.shape == seen.shape && cluster.last.abs_diff(now) <= WINDOW).then_some(at)
         })
     }
 
@@ -104,7 +120,7 @@ impl Shapes {
         self.next = (self.next + 1) % self.clusters.len();
         self.clusters[at] = Cluster { shape, last: now, ..Cluster::default() };
         for band in 0..BANDS {
-            self.bands[self.slot(shape, band)][band] = at as u32 + 1;
+            self.bands[self.slot(shape, band)][band] = Seen { shape, at: at as u32 + 1 };
         }
         at
     }
