@@ -218,7 +218,7 @@ namespaces! {
     ADDRESS = "http://jabber.org/protocol/address";
     /// Roster item exchange (XEP-0144).
     ROSTERX = "http://jabber.org/protocol/rosterx";
-    /// User location, mood, activity and tune share this root (XEP-0080, 0107, 0108, 0118).
+    /// User location (XEP-0080).
     GEOLOC = "http://jabber.org/protocol/geoloc";
     /// User mood (XEP-0107).
     MOOD = "http://jabber.org/protocol/mood";

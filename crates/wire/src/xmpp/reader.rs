@@ -53,7 +53,7 @@ const DECLARATION_BYTES: usize = 256;
 
 /// Records that are kept room for while stanzas follow each other, and while nothing comes.
 const KEEP_BUSY: usize = 512;
-const KEEP_IDLE: usize = 16;
+const KEEP_IDLE: usize = 8;
 
 /// The next thing a stream says. `used` bytes of the buffer are done with.
 #[derive(Debug)]

@@ -38,10 +38,13 @@ fn a_long_token_in_single_bytes_takes_linear_time() {
             assert!(!drip(&mut reader, input.as_bytes()), "{what}");
             begin.elapsed()
         };
-        time(10_000);
-        let (short, long) = (time(25_000), time(250_000));
-        // Ten times the bytes: quadratic work would take a hundred times as long.
-        assert!(long < short * 40, "{what}: {short:?} for 25 kB, {long:?} for 250 kB");
+        // Ten times the bytes: quadratic work would take a hundred times as long,
+        // every time; other work on the machine only sometimes.
+        let linear = (0..5).any(|_| {
+            let (short, long) = (time(25_000), time(250_000));
+            long < short * 40
+        });
+        assert!(linear, "{what}");
     }
 }
 
@@ -70,12 +73,14 @@ fn the_worst_stanzas_take_milliseconds() {
         ("depth", fill(&format!("<message>{deep}"), &|_| "<a/>".into())),
     ];
     for (what, input) in worst {
-        let mut reader = open(Limits { elements: usize::MAX, ..Limits::AUTHENTICATED });
-        let begin = Instant::now();
-        assert!(matches!(reader.next(&input), Ok(Read::More)), "{what}");
-        let took = begin.elapsed();
-        // Milliseconds when optimised; without, a quadratic search would still take far longer.
-        assert!(took.as_millis() < 1_500, "{what}: {took:?}");
+        let took = || {
+            let mut reader = open(Limits { elements: usize::MAX, ..Limits::AUTHENTICATED });
+            let begin = Instant::now();
+            assert!(matches!(reader.next(&input), Ok(Read::More)), "{what}");
+            begin.elapsed()
+        };
+        // A few milliseconds when optimised; a search without bound takes far longer than this.
+        assert!((0..5).any(|_| took().as_millis() < 1_500), "{what}");
     }
 }
 
@@ -87,7 +92,7 @@ fn an_idle_reader_is_small() {
     assert!(reader.footprint() > 100_000);
     assert!(matches!(reader.next(b""), Ok(Read::More)));
     let size = reader.footprint() + size_of::<Reader>();
-    assert!(size < 2_048, "{size} bytes");
+    assert!(size < 1_280, "{size} bytes");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! A second, independent reader (rxml) must agree: on what well-formed stanzas
 //! say, on what their canonical form says, and on what is not well-formed.
 //!
-//! Where the two differ on purpose, ours is the stricter one: XMPP's restricted
-//! XML, what readers disagree about, and limits. In one place rxml is wrong:
+//! Where the two differ on purpose, ours is the stricter one: limits, XMPP's
+//! restricted XML, the namespace of stanzas, U+FEFF in names, a second header. In one place rxml is wrong:
 //! it does not normalise white space in attribute values or lone CRs, which is
 //! why neither goes on verbatim; see [`spaced`].
 

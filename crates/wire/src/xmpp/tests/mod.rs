@@ -4,6 +4,7 @@
 mod bounds;
 mod cases;
 mod differential;
+mod written;
 
 use bytes::Bytes;
 
