@@ -36,7 +36,7 @@ pub fn recorder(wanted: bool) -> Option<PrometheusHandle> {
     for (name, about) in DESCRIPTIONS {
         if name.ends_with("_total") {
             metrics::describe_counter!(*name, *about);
-        } else if name.ends_with("_seconds") {
+        } else if *name == "portcullis_message_seconds" {
             metrics::describe_histogram!(*name, *about);
         } else {
             metrics::describe_gauge!(*name, *about);

@@ -39,6 +39,13 @@ pub async fn watch(config: Config, judge: Judge, mut drain: Drain) {
                 let indicators = loaded.rules.indicators.clone();
                 judge.set_rules(loaded.rules);
                 judge.set_directory(loaded.directory);
+                // Files that passed under the old rules are looked at again.
+                if let Some(store) = judge.store().cloned() {
+                    let cleared = tokio::task::spawn_blocking(move || store.clear_file_verdicts()).await;
+                    if !matches!(cleared, Ok(Ok(()))) {
+                        error!("verdicts about files at the server can't be forgotten; they stay until the next reload");
+                    }
+                }
                 judge.note(&format!("policy {policy} and indicators {indicators} are in force"));
                 info!(%policy, %indicators, "reloaded");
                 metrics::counter!("portcullis_reloads_total", "outcome" => "ok").increment(1);

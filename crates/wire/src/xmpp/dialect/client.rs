@@ -270,13 +270,13 @@ impl Xmpp {
     /// Remembers which rooms the session is in: what comes from them is speech
     /// of their occupants.
     fn note_room(&mut self, root: Element<'_>) {
-        let Some(bare) = root.attr("to").and_then(|to| to.split('/').next()) else { return };
+        let Some(room) = root.attr("to").and_then(|to| Jid::parse(to).ok()).map(|jid| jid.bare()) else { return };
         match root.attr("type") {
             Some("unavailable") => {
-                self.rooms.remove(bare);
+                self.rooms.remove(&*room);
             }
             None if root.child(ns::MUC, "x").is_some() && self.rooms.len() < self.settings.rooms => {
-                self.rooms.insert(bare.into());
+                self.rooms.insert(room.into());
             }
             _ => {}
         }
@@ -289,7 +289,7 @@ fn is_own(from: &str, party: &Party) -> bool {
         Some((bare, resource)) => (bare, Some(resource)),
         None => (from, None),
     };
-    bare == &*party.address.account && (resource.is_none() || resource == party.address.device.as_deref())
+    bare.eq_ignore_ascii_case(&party.address.account) && (resource.is_none() || resource == party.address.device.as_deref())
 }
 
 /// The `h` of an acknowledgement (XEP-0198).

@@ -321,12 +321,14 @@ impl Dialect for Xmpp {
                 }
             }
             (Effect::Quarantine | Effect::Block | Effect::Disconnect, End::Client) => {
-                enforced.reply =
-                    enforce::error_reply(stanza.root, enforce::ErrorType::Modify, "policy-violation", Some(notice))
-                        .map(Bytes::from);
+                enforced.reply = self.refusal(stanza, notice);
             }
             (Effect::Quarantine | Effect::Block | Effect::Disconnect, End::Server) => {
                 enforced.forward = Some(enforce::replaced(stanza.root, notice).into());
+                // A message is never bounced, but who asks for something (a call, a file offer) waits for an answer.
+                if stanza.root.is(ns::CLIENT, "iq") {
+                    enforced.reply = self.refusal(stanza, notice);
+                }
             }
         }
         if matches!(verdict.effect, Effect::Warn | Effect::Redact)
@@ -431,6 +433,11 @@ impl Xmpp {
             });
         }
         Ok(())
+    }
+
+    /// The protocol's error for a stanza that policy stopped.
+    fn refusal(&self, stanza: Stanza<'_>, notice: &str) -> Option<Bytes> {
+        enforce::error_reply(stanza.root, enforce::ErrorType::Modify, "policy-violation", Some(notice)).map(Bytes::from)
     }
 
     /// A word from the gateway beside the conversation: a message that looks as

@@ -221,9 +221,12 @@ impl Xmpp {
             return;
         }
         let jid = root.child(ns::BIND, "bind").and_then(|b| b.child(ns::BIND, "jid")).map(|jid| jid.text());
-        let Some(jid) = jid.as_deref().and_then(|jid| Jid::parse(jid).ok()) else { return };
+        let Some(jid) = jid.as_deref() else { return };
         self.bind_id = None;
-        let address = Address { account: jid.bare().into(), device: jid.resource.clone().map(Into::into) };
+        // The server is free to give names that a client would be refused for.
+        let (bare, resource) = jid.split_once('/').map_or((jid, None), |(bare, resource)| (bare, Some(resource)));
+        let account = Jid::parse(bare).map_or_else(|_| bare.to_owned(), |jid| jid.bare());
+        let address = Address { account: account.into(), device: resource.map(Into::into) };
         let party = self.host.party(address, PartyKind::Person);
         self.log_in(party, false, steps);
     }

@@ -288,7 +288,12 @@ fn verdicts_do_what_the_table_says() {
     assert!(client.is_empty() && server.contains("No.") && server.contains("make-it-warn"));
     let (client, server) = t.server("<message from='eve@x.test' to='alice@server.test/desk'><body>make-it-block</body></message>");
     assert!(client.contains("No.") && !client.contains("make-it") && client.contains("from='eve@x.test'"), "{client}");
-    assert_eq!(server, "", "what arrives is never bounced");
+    assert_eq!(server, "", "a message that arrives is never bounced");
+    let (client, server) = t.server(
+        "<iq type='set' id='j1' from='eve@x.test/y' to='alice@server.test/desk'><query xmlns='x:unknown'>make-it-block</query></iq>",
+    );
+    assert!(!client.contains("make-it") && !client.contains("<iq"), "{client}");
+    assert!(server.contains("type='error'") && server.contains("id='j1'") && server.contains("to='eve@x.test/y'"), "{server}");
 }
 
 #[test]
