@@ -329,8 +329,8 @@ impl Outbreak {
     /// The links and files of a message, each once, a few at most.
     fn keys(&self, case: &Case<'_>) -> SmallVec<[(u64, bool); KEYS]> {
         let mut keys = SmallVec::new();
-        let links = case.facts.links.iter().filter(|link| link.sure && is_followed(&link.scheme));
-        let links = links.map(|link| (self.ids.of(SPACE_LINK, link.canonical.as_bytes()), false));
+        // By the keys that the record keeps, so that what is replayed is the same.
+        let links = case.facts.keys.iter().filter_map(|key| Some((self.link(key)?, false)));
         let hashes = case.answers.files.iter().filter(|answer| answer.facts.size > 0);
         let hashes = hashes.flat_map(|answer| answer.facts.hashes());
         let files = hashes.map(|hash| (self.ids.of(SPACE_FILE, hash), true));
@@ -379,10 +379,8 @@ impl Tracker for Outbreak {
     fn replay(&mut self, record: &Record) {
         let Some(sending) = Sending::recorded(&self.ids, record) else { return };
         for key in record.keys.iter().take(64) {
-            if let Some(url) = key.strip_prefix("url:") {
-                if is_followed(url.split(':').next().unwrap_or_default()) {
-                    self.learn(self.ids.of(SPACE_LINK, url.as_bytes()), &sending);
-                }
+            if let Some(link) = self.link(key) {
+                self.learn(link, &sending);
             } else if let Some(hash) = key.strip_prefix("sha256:").and_then(bytes_of) {
                 self.learn(self.ids.of(SPACE_FILE, &hash), &sending);
             } else if let Some(shape) = key.strip_prefix("shape:").and_then(|hex| u64::from_str_radix(hex, 16).ok()) {
@@ -393,6 +391,14 @@ impl Tracker for Outbreak {
 }
 
 impl Outbreak {
+    /// The id of the link that a record key names, if it is one that is followed.
+    fn link(&self, key: &str) -> Option<u64> {
+        let url = key.strip_prefix("url:")?;
+        // Addresses of people stand under most messages and spread nothing.
+        let scheme = url.split(':').next().unwrap_or_default();
+        (!matches!(scheme, "mailto" | "tel" | "sip" | "sips")).then(|| self.ids.of(SPACE_LINK, url.as_bytes()))
+    }
+
     /// Bytes it takes, for ever.
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
@@ -424,11 +430,6 @@ fn points(sender: &Sender, from_spreader: bool) -> u8 {
         points += if sender.returned && sender.sent > FEW { 2 } else { 0 };
     }
     u8::try_from(points).unwrap_or(u8::MAX)
-}
-
-/// Addresses of people stand under most messages and spread nothing.
-fn is_followed(scheme: &str) -> bool {
-    !matches!(scheme, "mailto" | "tel" | "sip" | "sips")
 }
 
 fn told(spread: Spread, is_file: bool) -> Option<Finding> {

@@ -12,7 +12,7 @@ use model::{Address, Direction, Message, Party, PartyKind, Protocol, Record, Rec
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Answers, Case, Facts, FileAnswer, FileFacts, Findings, Link};
+use crate::{Answers, Case, Facts, FileAnswer, FileFacts, Findings};
 
 const START: i64 = 1_795_000_000_000;
 const SEEDS: std::ops::Range<u64> = 0..6;
@@ -114,7 +114,7 @@ impl What<'_> {
         let (mut facts, mut answers) = (Facts::default(), Answers::default());
         match self {
             What::Nothing => {}
-            What::Link(url) => facts.links.push(link(url)),
+            What::Link(url) => facts.keys.push(format!("url:{url}").into()),
             What::File(n) => {
                 let known = FileFacts { sha256: [n; 32], size: 1000, kind: "zip", ..FileFacts::default() };
                 answers.files.push(FileAnswer { file: 0, facts: known, antivirus: None });
@@ -123,11 +123,6 @@ impl What<'_> {
         }
         (facts, answers)
     }
-}
-
-fn link(url: &str) -> Link {
-    let scheme = url.split(':').next().unwrap_or_default().into();
-    Link { canonical: url.into(), scheme, sure: true, ..Link::default() }
 }
 
 fn is_strong(symbols: &[String]) -> bool {
