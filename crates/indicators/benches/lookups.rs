@@ -1,5 +1,7 @@
 //! Look-ups a second in an index of a million domains, and what it takes in memory.
 
+#![allow(clippy::print_stderr)]
+
 use std::hint::black_box;
 use std::sync::Arc;
 

@@ -287,7 +287,7 @@ fn unfit_host(name: &str) -> Option<&'static str> {
     }
     const NEARBY: [&str; 6] = ["localhost", "local", "internal", "localdomain", "home.arpa", "lan"];
     let below = |top: &&str| name.strip_suffix(*top).is_some_and(|rest| rest.ends_with('.'));
-    if NEARBY.iter().any(|top| below(top)) || name == "home.arpa" {
+    if NEARBY.iter().any(below) || name == "home.arpa" {
         return Some("a name of the local network");
     }
     if psl::domain_str(name).is_none() {

@@ -166,7 +166,7 @@ impl Index {
             return None;
         }
         let slashes = bare.match_indices('/').take(Index::SEGMENTS);
-        let found = slashes.filter_map(|(at, _)| self.table.get(Space::Under, bare[..=at].as_bytes())).last()?;
+        let found = slashes.filter_map(|(at, _)| self.table.get(Space::Under, &bare.as_bytes()[..=at])).last()?;
         Some(self.hit(found, Matched::Under))
     }
 

@@ -73,7 +73,7 @@ pub fn extract(message: &Message) -> Facts {
         match &piece.body {
             Body::Sealed(_) => {}
             Body::Text(text) => match piece.place {
-                Place::Url => target(&mut facts, part, text),
+                Place::Url => target(&mut facts, message, part, text),
                 Place::FileName => collect(&mut facts, part, text, links::Want::SchemeOnly),
                 _ => collect(&mut facts, part, text, links::Want::Any),
             },
@@ -85,12 +85,16 @@ pub fn extract(message: &Message) -> Facts {
     facts
 }
 
-/// A part that is a link as a whole; a caption beside it is what is shown for it.
-fn target(facts: &mut Facts, part: u16, text: &str) {
-    if let Some(mut link) = Link::target(text) {
-        (link.part, link.span) = (part, 0..text.len() as u32);
-        keep(facts, link);
-    }
+/// A part that is a link as a whole; a caption right after it is what is shown for it.
+fn target(facts: &mut Facts, message: &Message, part: u16, text: &str) {
+    let Some(mut link) = Link::target(text) else { return };
+    (link.part, link.span) = (part, 0..text.len() as u32);
+    let caption = message.parts.get(usize::from(part) + 1).filter(|next| next.place == Place::Caption);
+    link.shown = caption
+        .and_then(|caption| caption.body.expose())
+        .filter(|shown| links::looks_like_link(shown))
+        .map(|shown| shown.trim().into());
+    keep(facts, link);
 }
 
 fn collect(facts: &mut Facts, part: u16, text: &str, want: links::Want) {

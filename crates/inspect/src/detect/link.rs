@@ -6,7 +6,7 @@ use foldhash::HashSet;
 use indicators::net::{embedded_v4, is_public};
 use indicators::{Hit, Index, Matched, ThreatKind, is_shared_host};
 use model::{Evidence, SymbolInfo};
-use unicode_security::{RestrictionLevel, RestrictionLevelDetection};
+use unicode_security::mixed_script::AugmentedScriptSet;
 
 use super::brands::SHORTENERS;
 use super::config::{Config, ConfigError, domain};
@@ -119,28 +119,27 @@ const DEFANGED: SymbolInfo = SymbolInfo {
     technique: None,
 };
 
-/// Path endings of what runs when opened.
+/// Path endings of what runs when opened. Left out are those that pages and everyday
+/// downloads have (`.js`, `.com`, `.iso`).
 const EXECUTABLES: &[&str] = &[
     "apk",
-    "app",
     "appx",
+    "appxbundle",
     "bat",
     "chm",
     "cmd",
-    "com",
     "cpl",
     "dll",
     "dmg",
     "exe",
     "hta",
-    "img",
-    "iso",
     "jar",
-    "js",
+    "jnlp",
     "jse",
     "lnk",
     "msi",
     "msix",
+    "msixbundle",
     "msp",
     "ocx",
     "pif",
@@ -150,8 +149,6 @@ const EXECUTABLES: &[&str] = &[
     "scf",
     "scr",
     "settingcontent-ms",
-    "url",
-    "vb",
     "vbe",
     "vbs",
     "vhd",
@@ -160,6 +157,9 @@ const EXECUTABLES: &[&str] = &[
     "wsh",
     "xll",
 ];
+
+/// The longest host name there can be (RFC 1035 section 2.3.4); longer ones lead nowhere.
+const NAME_BYTES: usize = 253;
 
 /// Ports that everyday services answer on.
 const USUAL_PORTS: &[u16] = &[21, 80, 443, 3000, 5000, 8000, 8008, 8080, 8081, 8443, 8888];
@@ -290,7 +290,7 @@ impl Links {
         if self.shorteners.contains(link.host.strip_prefix("www.").unwrap_or(&link.host)) && has_path(&link.canonical) {
             seen.push(&SHORTENER, link, || format!("The shortening service {} hides where the link leads.", link.host));
         }
-        if link.ip.is_none() && !link.host.is_empty() && !self.brands.is_home(&link.host) {
+        if link.ip.is_none() && (1..=NAME_BYTES).contains(&link.host.len()) && !self.brands.is_home(&link.host) {
             self.name(link, seen);
         }
     }
@@ -308,9 +308,7 @@ impl Links {
             }),
             None => {}
         }
-        let mixes =
-            |label: &str| !label.is_ascii() && !label.check_restriction_level(RestrictionLevel::HighlyRestrictive);
-        if link.unicode_host.is_some() && unicode.split('.').any(mixes) {
+        if link.unicode_host.is_some() && unicode.split('.').any(mixes_scripts) {
             seen.push(&MIXED_SCRIPT, link, || {
                 format!("The host {} mixes alphabets that do not belong together.", shown_host(link))
             });
@@ -341,6 +339,7 @@ impl Links {
             (Oddity::Mapped, "special characters in the host that stand for plain ones"),
             (Oddity::Delimiter, "a character in the host that looks like a slash or colon"),
             (Oddity::Controls, "control characters inside the link"),
+            (Oddity::Unreadable, "a form that no browser reads but other programs might"),
         ];
         if let Some((_, what)) = hides.iter().find(|(oddity, _)| odd.has(*oddity)) {
             seen.push(&OBFUSCATED, link, || format!("Where the link leads is hidden by {what}."));
@@ -354,6 +353,17 @@ impl Links {
             seen.push(&DEFANGED, link, || "The link is written so that software does not recognise it.".to_owned());
         }
     }
+}
+
+/// Whether a label mixes scripts beyond what its language does: one script, or Latin beside
+/// Chinese, Japanese or Korean ("highly restrictive", UTS 39 section 5.2).
+fn mixes_scripts(label: &str) -> bool {
+    if label.is_ascii() || !AugmentedScriptSet::for_str(label).is_empty() {
+        return false;
+    }
+    let beside: String = label.chars().filter(|c| !c.is_ascii()).collect();
+    let set = AugmentedScriptSet::for_str(&beside);
+    !(set.hanb || set.jpan || set.kore)
 }
 
 fn listed_because(link: &Link, hit: &Hit) -> String {
@@ -385,7 +395,6 @@ fn executable(canonical: &str) -> Option<&'static str> {
     let path = rest.split('?').next()?;
     let (_, name) = path.split_once('/')?.1.rsplit_once('/').unwrap_or(("", path.split_once('/')?.1));
     let (stem, ending) = name.rsplit_once('.')?;
-    // A script is part of any page; as a link of its own it is one to download only at a page's end.
     let ending = EXECUTABLES.iter().find(|known| known.eq_ignore_ascii_case(ending))?;
     (!stem.is_empty()).then_some(*ending)
 }

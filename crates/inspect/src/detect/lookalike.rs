@@ -124,10 +124,9 @@ impl Brands {
             return if alone { brand.own } else { (brand.distinct || brand.own) && lures };
         }
         // `paypal.com.evil.test`: the name and a suffix, before somebody else's domain.
-        let then_suffix = from.len() > suffix_labels + 1
-            && from.get(1).is_some_and(|next| {
-                matches!(*next, "com" | "net" | "org" | "co" | "de" | "fr" | "ru" | "uk" | "io" | "me")
-            });
+        // A character that looks like a slash may end the suffix: `google.com∕signin.evil.test`.
+        let next = from.get(1).and_then(|next| next.split(|c: char| !c.is_ascii_alphanumeric()).next());
+        let then_suffix = from.len() > suffix_labels + 1 && next.is_some_and(|next| SUFFIXES.contains(&next));
         (alone && then_suffix) || (!alone && brand.distinct && lures)
     }
 
@@ -144,6 +143,9 @@ impl Brands {
         })
     }
 }
+
+/// Suffixes that imitations put after a brand's name.
+const SUFFIXES: &[&str] = &["com", "net", "org", "co", "de", "fr", "ru", "uk", "io", "me"];
 
 /// The host and the domains above it.
 fn suffixes(host: &str) -> impl Iterator<Item = &str> {

@@ -11,7 +11,7 @@ use regex_automata::meta::Regex;
 
 use super::config::{Config, ConfigError, LocalPattern};
 use super::numbers::{cards, ibans};
-use super::secrets::{self, FORMS, PASSWORD, WORDS, looks_random};
+use super::secrets::{self, Alphabet, FORMS, LONGEST_SECRET, PASSWORD, Rest, WORDS, looks_random};
 use crate::{Case, Detector, Findings};
 
 const CARD: SymbolInfo = SymbolInfo {
@@ -139,14 +139,24 @@ impl Patterns {
     fn secrets(&self, part: u16, text: &str, seen: &mut Seen<'_, '_>) {
         // A token's inside may look like another's beginning.
         let mut done = 0;
+        // A web token's parts may be long; what was read as one's header in vain is not read again.
+        let mut no_header_before = 0;
         for found in self.beginnings.find_iter(text) {
             let (which, start) = (found.pattern().as_usize(), found.start());
             if start < done {
                 continue;
             }
             if let Some(form) = FORMS.get(which) {
-                let inside = text[..start].ends_with(|c: char| c.is_ascii_alphanumeric());
-                if let Some(len) = form.length(&text[start..]).filter(|_| !inside) {
+                let is_jwt = matches!(form.rest, Rest::Jwt);
+                if text[..start].ends_with(|c: char| c.is_ascii_alphanumeric()) || (is_jwt && start < no_header_before)
+                {
+                    continue;
+                }
+                let length = form.length(&text[start..]);
+                if is_jwt && length.is_none() {
+                    no_header_before = start + Alphabet::Base64Url.run(&text.as_bytes()[start..]);
+                }
+                if let Some(len) = length {
                     done = start + len;
                     let shown = masked(&text[start..done], form.starts);
                     seen.push(form.info, (part, start, done), shown, || {
@@ -277,7 +287,9 @@ fn value_after(text: &str, word_end: usize) -> Option<(usize, usize)> {
     let after = sign.strip_prefix(['=', ':'])?.trim_start_matches(['=', '>', ' ', '"', '\'']);
     let start = text.len() - after.len();
     let is_end = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';' | '<' | '>' | '&' | ')' | '`');
-    let end = start + after.find(is_end).unwrap_or(after.len());
+    // Longer values are no secrets, and looking for their end could take quadratic time.
+    let near = &after[..after.floor_char_boundary(LONGEST_SECRET + 1)];
+    let end = start + near.find(is_end).unwrap_or(near.len());
     (start - word_end <= 24 && looks_random(&text[start..end])).then_some((start, end))
 }
 

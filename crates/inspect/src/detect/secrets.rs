@@ -44,7 +44,12 @@ pub(super) enum Alphabet {
 }
 
 impl Alphabet {
-    pub(super) fn has(self, byte: u8) -> bool {
+    /// How many bytes from the start belong to it.
+    pub(super) fn run(self, bytes: &[u8]) -> usize {
+        bytes.iter().take_while(|byte| self.has(**byte)).count()
+    }
+
+    fn has(self, byte: u8) -> bool {
         match self {
             Alphabet::Base32 => byte.is_ascii_uppercase() || (b'2'..=b'7').contains(&byte) || byte.is_ascii_digit(),
             Alphabet::Alnum => byte.is_ascii_alphanumeric(),
@@ -143,9 +148,7 @@ impl Form {
     /// Length of the token that begins at the start of `text` (which begins with `starts`), if it is one.
     pub(super) fn length(&self, text: &str) -> Option<usize> {
         let rest = text.get(self.starts.len()..)?.as_bytes();
-        let of = |alphabet: Alphabet, bytes: &[u8], most: usize| {
-            bytes.iter().take(most + 1).take_while(|byte| alphabet.has(**byte)).count()
-        };
+        let of = |alphabet: Alphabet, bytes: &[u8], most: usize| alphabet.run(&bytes[..bytes.len().min(most + 1)]);
         let len = match self.rest {
             Rest::Run(alphabet, least, most) => {
                 let len = of(alphabet, rest, most);
@@ -172,9 +175,12 @@ impl Form {
     }
 }
 
+/// The longest value after a word that is taken for a secret, in bytes.
+pub(super) const LONGEST_SECRET: usize = 200;
+
 /// Whether a value looks random: long enough, letters and digits mixed, few repeats.
 pub(super) fn looks_random(value: &str) -> bool {
-    if !(12..=200).contains(&value.len()) || !value.is_ascii() {
+    if !(12..=LONGEST_SECRET).contains(&value.len()) || !value.is_ascii() {
         return false;
     }
     let bytes = value.as_bytes();

@@ -34,8 +34,7 @@ const WORDS: &[&str] = &[
 /// Top-level domains that are file endings: only a path or `www.` makes the name a domain.
 const ENDINGS: &[&str] = &[
     "ac", "am", "app", "bz", "cab", "cc", "cpa", "do", "in", "java", "la", "md", "mk", "ml", "mov", "ms", "pl", "pm",
-    "ps", "py", "rs", "sc", "sh", "so", "st", "tm", "vi", "vu", "zip", "zone", "link", "ink", "ink", "bar", "map",
-    "tf",
+    "ps", "pub", "py", "rs", "run", "sc", "sh", "so", "st", "tm", "vi", "vu", "zip",
 ];
 
 /// What is known about a bare name besides its letters.
@@ -63,10 +62,20 @@ pub(super) fn believe(name: &str, beside: Beside) -> Belief {
         true => top_lower.to_owned(),
         false => idna::domain_to_ascii(top_lower).unwrap_or_default(),
     };
-    if ascii_top.bytes().all(|b| b.is_ascii_digit()) || !is_known_suffix(&ascii_top) {
+    if ascii_top.bytes().all(|b| b.is_ascii_digit()) {
         return Belief::No;
     }
-    if beside.path || lower.starts_with("www.") {
+    // Clients take `www.` for a link whatever follows.
+    if lower.starts_with("www.") && name.matches('.').count() > 1 {
+        return Belief::Sure;
+    }
+    if !is_known_suffix(&ascii_top) {
+        return Belief::No;
+    }
+    if name.contains('_') {
+        return Belief::Doubtful;
+    }
+    if beside.path {
         return Belief::Sure;
     }
     // `done.It`: two sentences.
@@ -112,7 +121,11 @@ mod tests {
             ("readme.md", false, Belief::Doubtful),
             ("readme.md", true, Belief::Sure),
             ("install.sh", false, Belief::Doubtful),
+            ("setup-1.2.run", false, Belief::Doubtful),
+            ("id_dsa.pub", true, Belief::Doubtful),
             ("node.js", false, Belief::No),
+            ("www.js", false, Belief::No),
+            ("www.intra.test", false, Belief::Sure),
             ("e.g", false, Belief::No),
             ("e.g.this", false, Belief::No),
             ("done.It", false, Belief::Doubtful),

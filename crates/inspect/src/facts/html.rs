@@ -290,10 +290,7 @@ fn decode(value: &str) -> Cow<'_, str> {
     let mut out = value[..first].to_owned();
     let mut rest = &value[first..];
     while !rest.is_empty() {
-        let (c, len) = match entity(rest) {
-            Some(found) => found,
-            None => ('&', 1),
-        };
+        let (c, len) = entity(rest).unwrap_or(('&', 1));
         out.push(c);
         rest = &rest[len..];
         let plain = memchr::memchr(b'&', rest.as_bytes()).unwrap_or(rest.len());

@@ -11,7 +11,7 @@ use url::{Host, Url};
 use super::shape::is_invisible;
 
 /// A link, as written and as a browser would read it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Link {
     /// Index into `Message::parts`.
     pub part: u16,
@@ -147,26 +147,20 @@ impl Link {
             },
         };
         let mut link = Link {
-            part: 0,
-            span: 0..0,
             raw: written.into(),
             canonical: canonical_of(&url),
-            host: "".into(),
-            unicode_host: None,
-            registrable: None,
-            ip: None,
             scheme: url.scheme().into(),
             port: url.port(),
-            shown: None,
-            defanged: false,
-            target: false,
             sure: true,
             oddities,
+            ..Link::default()
         };
         match url.host() {
             Some(Host::Domain(name)) => link.set_name(trim_dot(name)),
             Some(Host::Ipv4(ip)) => (link.host, link.ip) = (ip.to_string().into(), Some(IpAddr::V4(ip))),
-            Some(Host::Ipv6(ip)) => (link.host, link.ip) = (format!("[{ip}]").into(), Some(IpAddr::V6(ip))),
+            Some(Host::Ipv6(ip)) => {
+                (link.host, link.ip) = (url.host_str().unwrap_or_default().into(), Some(IpAddr::V6(ip)));
+            }
             None => link.set_name(&address_domain(&url).unwrap_or_default()),
         }
         if url.has_host() {
@@ -271,21 +265,12 @@ fn unreadable(written: &str, mut oddities: Oddities) -> Option<Link> {
     oddities.add_if(Oddity::Punycode, lower.split('.').any(|label| label.starts_with("xn--")));
     oddities.add_if(Oddity::Escaped, host.contains('%') && !host.starts_with('['));
     Some(Link {
-        part: 0,
-        span: 0..0,
         raw: written.into(),
         canonical: written.into(),
-        host: "".into(),
-        unicode_host: None,
-        registrable: None,
-        ip: None,
         scheme: scheme.into(),
-        port: None,
-        shown: None,
-        defanged: false,
-        target: false,
         sure: true,
         oddities,
+        ..Link::default()
     })
 }
 
@@ -344,6 +329,7 @@ mod tests {
             ("http://127.1/", "http://127.0.0.1/", "127.0.0.1"),
             ("http://2130706433/", "http://127.0.0.1/", "127.0.0.1"),
             ("http://[::ffff:127.0.0.1]/", "http://[::ffff:7f00:1]/", "[::ffff:7f00:1]"),
+            ("http://evil.test./", "http://evil.test/", "evil.test"),
             ("http://127。0。0。1/", "http://127.0.0.1/", "127.0.0.1"),
             ("http://127.0.0.1:80\\@example.com/", "http://127.0.0.1/@example.com/", "127.0.0.1"),
             ("data:text/html,<script>", "data:text/html,", ""),

@@ -144,11 +144,11 @@ fn ends_word(c: char) -> bool {
 fn word(text: &str, span: Range<usize>, want: Want, sink: Sink<'_>) -> bool {
     let Some(word) = text.get(span.clone()).filter(|word| word.len() >= 4) else { return true };
     match refang(word) {
-        None => Word { text: word, before: &text[..span.start], want }.scan(&mut |mut link| {
+        None => Word { text: word, want }.scan(&mut |mut link| {
             link.span = link.span.start + span.start as u32..link.span.end + span.start as u32;
             sink(link)
         }),
-        Some(plain) => Word { text: &plain.text, before: &text[..span.start], want }.scan(&mut |mut link| {
+        Some(plain) => Word { text: &plain.text, want }.scan(&mut |mut link| {
             let place = |at: u32| span.start as u32 + plain.at.get(at as usize).copied().unwrap_or(0);
             let (start, end) = (place(link.span.start), place(link.span.end));
             link.span = start..end;
@@ -164,8 +164,6 @@ fn word(text: &str, span: Range<usize>, want: Want, sink: Sink<'_>) -> bool {
 /// A stretch of text without spaces.
 struct Word<'a> {
     text: &'a str,
-    /// What stands before it, for the shown part of a markdown link.
-    before: &'a str,
     want: Want,
 }
 
@@ -233,9 +231,9 @@ impl Word<'_> {
             // `seehttp://…` is a link to most clients; `ws` ends too many words.
             let len = if name.len() >= 4 { name.len() } else { scheme.len() };
             colon - len
-        } else if slashes >= 2 && scheme.len() >= 2 && rest.starts_with("//") {
-            colon - scheme.len()
-        } else if WITHOUT_SLASHES.iter().any(|name| name.eq_ignore_ascii_case(scheme)) {
+        } else if (scheme.len() >= 2 && rest.starts_with("//"))
+            || WITHOUT_SLASHES.iter().any(|name| name.eq_ignore_ascii_case(scheme))
+        {
             colon - scheme.len()
         } else {
             return None;
@@ -341,21 +339,11 @@ impl Word<'_> {
         sink(link)
     }
 
-    /// `[shown](target)`: what is shown for a target that begins at `start`.
+    /// `[shown](target)`: what is shown for a target that begins at `start`, when it looks like a link.
     fn markdown(&self, start: usize, link: &mut Link) {
-        const LONGEST: usize = 256;
         let Some(head) = self.text[..start].strip_suffix("](") else { return };
         (link.target, link.sure) = (true, true);
-        let shown = match head.rfind('[') {
-            Some(open) => &head[open + 1..],
-            None => {
-                let near = &self.before[self.before.ceil_char_boundary(self.before.len().saturating_sub(LONGEST))..];
-                match near.rfind('[') {
-                    Some(_) => return,
-                    None => return,
-                }
-            }
-        };
+        let shown = &head[head.rfind('[').map_or(0, |open| open + 1)..];
         if looks_like_link(shown) {
             link.shown = Some(shown.trim().into());
         }
@@ -369,10 +357,9 @@ impl Word<'_> {
             return true;
         }
         let lower = outer.to_ascii_lowercase();
-        let Some(inner) = ["=http", "/http"].iter().filter_map(|mark| lower[8..].find(mark)).min().map(|at| at + 9)
-        else {
-            return true;
-        };
+        let after_scheme = lower.ceil_char_boundary("https://".len());
+        let marks = ["=http", "/http"].iter().filter_map(|mark| lower[after_scheme..].find(mark));
+        let Some(inner) = marks.min().map(|at| after_scheme + at + 1) else { return true };
         let written = match outer[inner..].split('&').next() {
             Some(encoded) if lower[inner..].starts_with("http%3a") || lower[inner..].starts_with("https%3a") => {
                 percent_decoded(encoded)
