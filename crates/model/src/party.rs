@@ -27,8 +27,12 @@ impl Address {
         Address { account: account.into(), device: None }
     }
 
-    /// The part of the account after the last `@`, or all of it: the domain, room service or host.
+    /// The domain, room service or host: what stands after the last `@`, or after the first `:` of a Matrix id
+    /// (`@user:domain`), or all of it.
     pub fn domain(&self) -> &str {
+        if let Some((_, domain)) = self.account.strip_prefix('@').and_then(|id| id.split_once(':')) {
+            return domain;
+        }
         self.account.rsplit('@').next().unwrap_or(&self.account)
     }
 }
@@ -83,5 +87,17 @@ impl Party {
     /// A party that the directory does not know.
     pub fn stranger(address: Address, kind: PartyKind, side: Side) -> Party {
         Party { address, kind, side, person: None, groups: Arc::from([]) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_domain_of_an_address() {
+        for (account, domain) in [("a@x.test", "x.test"), ("x.test", "x.test"), ("@a:x.test:8448", "x.test:8448"), ("@nick", "nick")] {
+            assert_eq!(Address::account(account).domain(), domain);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What a client sends: negotiation it may take part in, and stanzas.
 
 use super::*;
-use crate::xmpp::{Element, Jid, sasl};
+use crate::xmpp::{Element, Jid, jid, sasl};
 
 impl Xmpp {
     pub(super) fn client_header(&mut self, header: &Header, steps: &mut Vec<Step>) -> Result<(), Ending> {
@@ -189,7 +189,7 @@ impl Xmpp {
             return Ok(());
         }
         let to = root.attr("to");
-        if to.is_some_and(|to| Jid::parse(to).is_err()) {
+        if to.is_some_and(|to| jid::split(to).is_err()) {
             steps.push(Step::Event(Event::Refused("jid")));
             self.refuse(root, "jid-malformed", "the address is not a valid JID (RFC 7622)", tag, steps);
             return Ok(());
@@ -289,7 +289,8 @@ fn is_own(from: &str, party: &Party) -> bool {
         Some((bare, resource)) => (bare, Some(resource)),
         None => (from, None),
     };
-    bare.eq_ignore_ascii_case(&party.address.account) && (resource.is_none() || resource == party.address.device.as_deref())
+    bare.eq_ignore_ascii_case(&party.address.account)
+        && (resource.is_none() || resource == party.address.device.as_deref())
 }
 
 /// The `h` of an acknowledgement (XEP-0198).

@@ -71,7 +71,8 @@ impl Table {
     fn managed() -> Table {
         let mut t = Table::bound();
         t.client("<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
-        let (client, _) = t.server("<enabled xmlns='urn:xmpp:sm:3' id='sm1' resume='true' location='other.test:5222'/>");
+        let (client, _) =
+            t.server("<enabled xmlns='urn:xmpp:sm:3' id='sm1' resume='true' location='other.test:5222'/>");
         assert!(client.contains("id='sm1'") && !client.contains("location"), "{client}");
         t
     }
@@ -286,14 +287,18 @@ fn verdicts_do_what_the_table_says() {
     assert!(client.contains("No.") && server.is_empty());
     let (client, server) = t.client(&message(3, "make-it-warn"));
     assert!(client.is_empty() && server.contains("No.") && server.contains("make-it-warn"));
-    let (client, server) = t.server("<message from='eve@x.test' to='alice@server.test/desk'><body>make-it-block</body></message>");
+    let (client, server) =
+        t.server("<message from='eve@x.test' to='alice@server.test/desk'><body>make-it-block</body></message>");
     assert!(client.contains("No.") && !client.contains("make-it") && client.contains("from='eve@x.test'"), "{client}");
     assert_eq!(server, "", "a message that arrives is never bounced");
     let (client, server) = t.server(
         "<iq type='set' id='j1' from='eve@x.test/y' to='alice@server.test/desk'><query xmlns='x:unknown'>make-it-block</query></iq>",
     );
     assert!(!client.contains("make-it") && !client.contains("<iq"), "{client}");
-    assert!(server.contains("type='error'") && server.contains("id='j1'") && server.contains("to='eve@x.test/y'"), "{server}");
+    assert!(
+        server.contains("type='error'") && server.contains("id='j1'") && server.contains("to='eve@x.test/y'"),
+        "{server}"
+    );
 }
 
 #[test]
@@ -377,7 +382,8 @@ fn upload_slots_lead_to_the_gateway() {
     assert!(client.contains("type='error'") && !client.contains("https://server.test"), "{client}");
 
     let house = House { no_uploads: true, ..House::default() };
-    let mut t = Table { dialect: Xmpp::new(Settings::default(), Arc::new(house), "server.test", "g1"), ..Table::bound() };
+    let mut t =
+        Table { dialect: Xmpp::new(Settings::default(), Arc::new(house), "server.test", "g1"), ..Table::bound() };
     t.log_in();
     t.client("<iq type='set' id='b1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>");
     t.server("<iq type='result' id='b1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>alice@server.test/desk</jid></bind></iq>");
