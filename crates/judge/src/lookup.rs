@@ -55,7 +55,7 @@ impl Lookups {
             answers.faults.push(format!("files were not scanned within {:?}", self.budget));
         }
         for answer in &answers.files {
-            facts.keys.push(format!("sha256:{}", hex(&answer.facts.sha256)).into());
+            facts.keys.extend(answer.facts.keys());
         }
         answers
     }
@@ -93,13 +93,4 @@ impl Lookups {
         }
         Some(scanned)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
 }

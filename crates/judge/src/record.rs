@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use inspect::Facts;
 use jiff::Timestamp;
-use model::{Body, Direction, Effect, Finding, Message, Party, Protocol, Record, RecordKind, Side, Then, Verdict};
+use model::{Body, Direction, Effect, Finding, Message, Party, PartyKind, Protocol, Record, RecordKind, Side, Then, Verdict};
 use serde::Serialize;
 use store::{Entry, Held};
 use uuid::Uuid;
@@ -172,7 +172,7 @@ impl Inner {
         let mut record = Record::new(self.ids.next(time), time, RecordKind::Login);
         record.protocol = Some(Protocol::Xmpp);
         record.from = Some(party.map_or_else(
-            || Then { account: account.into(), device: None, side: Side::Internal, person: None, groups: Vec::new() },
+            || Then { account: account.into(), device: None, kind: PartyKind::Person, side: Side::Internal, person: None, groups: Vec::new() },
             Then::from,
         ));
         record.note = Some(match why_not {

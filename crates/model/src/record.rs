@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Digest, Direction, Effect, Finding, Kind, Party, Protocol, Side};
+use crate::{Digest, Direction, Effect, Finding, Kind, Party, PartyKind, Protocol, Side};
 
 /// What a journal entry is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -100,6 +100,9 @@ pub struct Then {
     /// Device, resource or room nick.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<Box<str>>,
+    /// What kind of party; a person when left out.
+    #[serde(default = "person", skip_serializing_if = "is_person")]
+    pub kind: PartyKind,
     /// Which side of the border.
     pub side: Side,
     /// Directory id of the person.
@@ -115,6 +118,7 @@ impl From<&Party> for Then {
         Then {
             account: party.address.account.clone(),
             device: party.address.device.clone(),
+            kind: party.kind,
             side: party.side,
             person: party.person.clone(),
             groups: party.groups.to_vec(),
@@ -161,6 +165,14 @@ impl Record {
             body: None,
         }
     }
+}
+
+fn person() -> PartyKind {
+    PartyKind::Person
+}
+
+fn is_person(kind: &PartyKind) -> bool {
+    *kind == PartyKind::Person
 }
 
 fn is_zero(score: &f32) -> bool {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use jiff::Timestamp;
-use model::{Direction, Effect, Finding, Kind, Protocol, Record, RecordKind, Side, Then};
+use model::{Direction, Effect, Finding, Kind, PartyKind, Protocol, Record, RecordKind, Side, Then};
 use store::{Durability, Entry, Journal, Options, VerifyOptions, verify};
 use uuid::Uuid;
 
@@ -21,6 +21,7 @@ fn entry() -> Entry {
     let party = |account: &str| Then {
         account: account.into(),
         device: Some("phone.4f3a".into()),
+        kind: PartyKind::Person,
         side: Side::Internal,
         person: Some("u10234".into()),
         groups: vec!["staff".into()],

@@ -138,7 +138,7 @@ impl Sending {
         (from != to).then_some(Sending { now: message.time.as_millisecond(), from, to, direct })
     }
 
-    /// The same from the journal. It does not say what is a room: each counts as one recipient.
+    /// The same from the journal.
     fn recorded(ids: &Ids, record: &Record) -> Option<Sending> {
         let (from, to) = (record.from.as_ref()?, record.to.as_ref()?);
         let protocol = record.protocol?;
@@ -146,8 +146,9 @@ impl Sending {
             return None;
         }
         let id = |then: &Then| ids.account(protocol, &then.account);
+        let direct = to.kind == PartyKind::Person;
         let (from, to) = (id(from), id(to));
-        (from != to).then_some(Sending { now: record.time.as_millisecond(), from, to, direct: true })
+        (from != to).then_some(Sending { now: record.time.as_millisecond(), from, to, direct })
     }
 }
 

@@ -38,7 +38,7 @@ pub fn judge_without_record(config: &Config) -> Result<Judge, Failure> {
     let loaded = load(config)?;
     let lookups = lookups(config)?;
     let settings = Settings { on_fault: config.faults.on_fault, ..Settings::default() };
-    Ok(Judge::new(settings, loaded.rules, inspect::track::table(&config.track), loaded.directory, lookups, None))
+    Ok(Judge::new(settings, loaded.rules, trackers(config)?, loaded.directory, lookups, None))
 }
 
 /// Runs every role that the configuration names until the process is told to end.
@@ -72,7 +72,7 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     let judge = Judge::new(
         settings,
         loaded.rules,
-        inspect::track::table(&config.track),
+        trackers(&config)?,
         loaded.directory,
         lookups(&config)?,
         Some((journal.clone(), store)),
@@ -150,6 +150,14 @@ fn remember(judge: &Judge, data: &std::path::Path, memory: Duration) -> Result<(
         info!(records = records.len(), "took up where the journal ends");
     }
     Ok(())
+}
+
+/// The trackers, their tables keyed with a secret of this process.
+fn trackers(config: &Config) -> Result<Vec<Box<dyn inspect::Tracker>>, Failure> {
+    let mut secret = [0; 8];
+    getrandom::fill(&mut secret).map_err(|e| Failure::work(format!("no random numbers: {e}")))?;
+    let keyed = inspect::track::Config { secret: u64::from_le_bytes(secret), ..config.track.clone() };
+    Ok(inspect::track::table(&keyed))
 }
 
 fn lookups(config: &Config) -> Result<Lookups, Failure> {
