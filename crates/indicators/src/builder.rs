@@ -11,7 +11,7 @@ use crate::index::{Index, ThreatKind, account_form, account_key, literal, net_ke
 use crate::list::{self, Entry, LineError, Pattern};
 use crate::net::{Net, is_public};
 use crate::shared;
-use crate::table::{Check, Says, Space, Table};
+use crate::table::{Says, Space, Table};
 
 /// Where an entry comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -189,49 +189,50 @@ impl Builder {
 
     /// The index, and what was refused.
     pub fn build(self) -> (Index, Vec<Refused>) {
-        let mut checks = Vec::with_capacity(self.pending.len());
         let mut lengths: [Vec<u8>; 2] = Default::default();
         let mut spaces = 0;
         for (pending, bytes) in pieces(&self.pending, &self.strings) {
-            checks.push(Check::of(pending.space, bytes));
             spaces |= 1 << pending.space as u16;
             if let (Space::Net, [family, length, ..]) = (pending.space, bytes) {
                 lengths[usize::from(*family == 6)].push(*length);
             }
         }
-        let content = self.content(&checks);
-        let seed = u64::from_le_bytes(content[8..16].try_into().unwrap_or_default());
-        let mut table = Table::new(self.pending.len(), seed);
-        for ((pending, bytes), check) in pieces(&self.pending, &self.strings).zip(&checks) {
-            table.insert(pending.space, bytes, *check, pending.says);
+        let content = self.content();
+        let [version, key, check, _] =
+            std::array::from_fn(|i| content[i * 8..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)));
+        let mut table = Table::new(self.pending.len(), [key, check]);
+        for (pending, bytes) in pieces(&self.pending, &self.strings) {
+            table.insert(pending.space, bytes, pending.says);
         }
         let lengths = lengths.map(|mut lengths| {
             lengths.sort_unstable_by(|a, b| b.cmp(a));
             lengths.dedup();
             lengths.into_boxed_slice()
         });
-        let version: String = content[..8].iter().map(|byte| format!("{byte:02x}")).collect();
         let lists = self.lists.into_boxed_slice();
-        (Index { table, lists, spaces, lengths, version: version.into() }, self.refused)
+        (Index { table, lists, spaces, lengths, version: format!("{version:016x}").into() }, self.refused)
     }
 
-    /// A hash over what the index will hold, whatever the order it came in. The table is
-    /// seeded with it too, so that no list can be written to make one slow.
-    fn content(&self, checks: &[Check]) -> [u8; 32] {
-        let mut all: Vec<(Check, u8, &str)> = checks
-            .iter()
-            .zip(&self.pending)
-            .map(|(check, pending)| (*check, pending.says.kind, self.list_name(pending.says.list)))
-            .collect();
+    /// A hash over what the index will hold, whatever the order it came in. It also seeds
+    /// the table's hashes.
+    fn content(&self) -> [u8; 32] {
+        let digest = |(pending, bytes): (&Pending, &[u8])| {
+            let mut hasher = blake3::Hasher::new();
+            hasher.update(&[pending.space as u8, pending.says.kind]);
+            hasher.update(self.list_name(pending.says.list).as_bytes());
+            hasher.update(&[0]);
+            hasher.update(bytes);
+            let mut first = [0; 16];
+            hasher.finalize_xof().fill(&mut first);
+            first
+        };
+        let mut all: Vec<[u8; 16]> = pieces(&self.pending, &self.strings).map(digest).collect();
         all.sort_unstable();
         all.dedup();
         let mut hasher = blake3::Hasher::new();
-        for (check, kind, list) in all {
-            hasher.update(&check.0.to_le_bytes());
-            hasher.update(&[kind]);
-            hasher.update(list.as_bytes());
-            hasher.update(&[0]);
-        }
+        all.iter().for_each(|digest| {
+            hasher.update(digest);
+        });
         *hasher.finalize().as_bytes()
     }
 

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! An [`Index`] never changes; whoever holds one swaps it for the next. It is made
-//! for millions of entries: 20 bytes a slot, no string kept (see [`mod@table`]'s docs).
+//! for millions of entries: 16 bytes a slot, no string kept.
 //!
 //! Two traps shape it. Lists of hosts contain hosts on which everybody posts under
 //! one name (`github.com`, `docs.google.com`): those are matched by URL, never by host.

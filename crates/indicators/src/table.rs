@@ -1,13 +1,14 @@
 //! An open-addressing table of fingerprints: what makes an index of millions small and quick.
 //!
-//! A slot holds a 64-bit key (a seeded hash, what is probed), a 64-bit check (from
-//! BLAKE3, computed only when a key matches) and what the entry says: 20 bytes in
-//! all, about 27 a stored entry at the load used. A miss costs one hash and, as keys
-//! lie apart from the rest, usually one cache line.
+//! A slot holds half of a 64-bit hash as its key (the other half says where the search
+//! begins), a 64-bit check (computed only when a key matches) and what the entry says: 16
+//! bytes in all, about 21 a stored entry at the load used. A miss costs one hash and, as
+//! keys lie apart from the rest, usually one cache line.
 //!
-//! Strings are not kept. Two different strings are taken for one only if both hashes
-//! agree, 128 bits in all; nobody gains by finding such a pair, since the outcome is that
-//! his own link is stopped.
+//! Strings are not kept. Two different strings are taken for one only if key, check and
+//! place agree, more than 96 bits. The hashes' seeds come from the whole content (see
+//! `Builder::build`), so that nobody who writes one list can look for such a pair, or for
+//! keys that crowd together.
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -40,23 +41,7 @@ pub(crate) struct Says {
     pub(crate) kind: u8,
 }
 
-/// A string's second hash, and its share in the index's version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Check(pub(crate) u64);
-
-impl Check {
-    /// The check of a string in a space.
-    pub(crate) fn of(space: Space, bytes: &[u8]) -> Check {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&[space as u8]);
-        hasher.update(bytes);
-        let mut first = [0; 8];
-        hasher.finalize_xof().fill(&mut first);
-        Check(u64::from_le_bytes(first))
-    }
-}
-
-/// Everything a slot holds beside its key. Packed in words of four bytes, so that a slot takes 20 and not 24.
+/// Everything a slot holds beside its key. Packed in words of four bytes, so that a slot takes 16 and not 20.
 #[derive(Clone, Copy, Debug, Default)]
 struct Rest {
     check: [u32; 2],
@@ -67,8 +52,9 @@ struct Rest {
 /// The table. Its size is fixed when it is made; never more than three quarters full.
 #[derive(Debug)]
 pub(crate) struct Table {
-    state: FixedState,
-    keys: Box<[u64]>,
+    /// For keys and for checks.
+    states: [FixedState; 2],
+    keys: Box<[u32]>,
     rest: Box<[Rest]>,
     len: usize,
     room: usize,
@@ -76,10 +62,10 @@ pub(crate) struct Table {
 
 impl Table {
     /// A table with room for `room` entries.
-    pub(crate) fn new(room: usize, seed: u64) -> Table {
+    pub(crate) fn new(room: usize, seeds: [u64; 2]) -> Table {
         let slots = room.saturating_add(room / 3).saturating_add(1);
         Table {
-            state: FixedState::with_seed(seed),
+            states: seeds.map(FixedState::with_seed),
             keys: vec![0; slots].into_boxed_slice(),
             rest: vec![Rest::default(); slots].into_boxed_slice(),
             len: 0,
@@ -99,10 +85,9 @@ impl Table {
 
     /// Adds an entry, unless the string is there with a kind at least as grave (a
     /// smaller number); entries beyond the room the table was made for are dropped.
-    pub(crate) fn insert(&mut self, space: Space, bytes: &[u8], check: Check, says: Says) {
-        let key = self.key(space, bytes);
-        let check = split(check);
-        let mut at = self.home(key);
+    pub(crate) fn insert(&mut self, space: Space, bytes: &[u8], says: Says) {
+        let (key, mut at) = self.key(space, bytes);
+        let check = self.check(space, bytes);
         for _ in 0..self.keys.len() {
             let (Some(slot), Some(rest)) = (self.keys.get_mut(at), self.rest.get_mut(at)) else { return };
             if *slot == 0 {
@@ -125,8 +110,7 @@ impl Table {
 
     /// What the entry for a string says, if there is one.
     pub(crate) fn get(&self, space: Space, bytes: &[u8]) -> Option<Says> {
-        let key = self.key(space, bytes);
-        let mut at = self.home(key);
+        let (key, mut at) = self.key(space, bytes);
         let mut check = None;
         for _ in 0..self.keys.len() {
             let slot = *self.keys.get(at)?;
@@ -135,7 +119,7 @@ impl Table {
             }
             if slot == key {
                 let rest = self.rest.get(at)?;
-                if rest.check == *check.get_or_insert_with(|| split(Check::of(space, bytes))) {
+                if rest.check == *check.get_or_insert_with(|| self.check(space, bytes)) {
                     return Some(Says { list: rest.list, kind: rest.kind });
                 }
             }
@@ -144,17 +128,18 @@ impl Table {
         None
     }
 
-    /// The key of a string; zero marks an empty slot and is never a key.
-    fn key(&self, space: Space, bytes: &[u8]) -> u64 {
-        let mut hasher = self.state.build_hasher();
-        hasher.write(bytes);
-        hasher.write_u8(space as u8);
-        hasher.finish().max(1)
+    /// The key of a string, and where the search for it begins. Zero marks an empty slot and is never a key.
+    fn key(&self, space: Space, bytes: &[u8]) -> (u32, usize) {
+        let hash = hash(&self.states[0], space, bytes);
+        // The upper half scaled to the table, so that any size will do.
+        let home = (u64::from((hash >> 32) as u32) * self.keys.len() as u64) >> 32;
+        ((hash as u32).max(1), home as usize)
     }
 
-    /// Where the search for a key begins: its upper bits scaled to the table, so that any size will do.
-    fn home(&self, key: u64) -> usize {
-        ((u128::from(key) * self.keys.len() as u128) >> 64) as usize
+    /// The check of a string, in two halves.
+    fn check(&self, space: Space, bytes: &[u8]) -> [u32; 2] {
+        let check = hash(&self.states[1], space, bytes);
+        [(check >> 32) as u32, check as u32]
     }
 
     fn after(&self, at: usize) -> usize {
@@ -162,8 +147,11 @@ impl Table {
     }
 }
 
-fn split(check: Check) -> [u32; 2] {
-    [(check.0 >> 32) as u32, check.0 as u32]
+fn hash(state: &FixedState, space: Space, bytes: &[u8]) -> u64 {
+    let mut hasher = state.build_hasher();
+    hasher.write(bytes);
+    hasher.write_u8(space as u8);
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -177,9 +165,9 @@ mod tests {
     #[test]
     fn every_entry_is_found_and_nothing_else() {
         let names: Vec<String> = (0..5_000).map(|i| format!("host{i}.test")).collect();
-        let mut table = Table::new(names.len(), 7);
+        let mut table = Table::new(names.len(), [7, 8]);
         for (i, name) in names.iter().enumerate() {
-            table.insert(Space::Host, name.as_bytes(), Check::of(Space::Host, name.as_bytes()), says(i as u16, 1));
+            table.insert(Space::Host, name.as_bytes(), says(i as u16, 1));
         }
         assert_eq!(table.len(), names.len());
         for (i, name) in names.iter().enumerate() {
@@ -192,20 +180,19 @@ mod tests {
 
     #[test]
     fn of_two_lists_the_graver_kind_counts() {
-        let mut table = Table::new(2, 0);
-        let check = Check::of(Space::Host, b"a.test");
-        table.insert(Space::Host, b"a.test", check, says(0, 3));
-        table.insert(Space::Host, b"a.test", check, says(1, 0));
-        table.insert(Space::Host, b"a.test", check, says(2, 2));
+        let mut table = Table::new(2, [0, 1]);
+        table.insert(Space::Host, b"a.test", says(0, 3));
+        table.insert(Space::Host, b"a.test", says(1, 0));
+        table.insert(Space::Host, b"a.test", says(2, 2));
         assert_eq!(table.get(Space::Host, b"a.test"), Some(says(1, 0)));
         assert_eq!(table.len(), 1);
     }
 
     #[test]
     fn an_empty_table_has_nothing_and_takes_nothing() {
-        let mut table = Table::new(0, 0);
+        let mut table = Table::new(0, [0, 1]);
         assert_eq!(table.get(Space::Host, b"a.test"), None);
-        table.insert(Space::Host, b"a.test", Check::of(Space::Host, b"a.test"), says(0, 0));
+        table.insert(Space::Host, b"a.test", says(0, 0));
         assert_eq!(table.len(), 0);
     }
 }
