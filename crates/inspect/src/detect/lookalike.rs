@@ -31,6 +31,8 @@ pub(super) struct Brands {
     by_skeleton: HashMap<String, usize>,
     /// Domains where brands are at home, or that the operator exempts.
     home: HashSet<Box<str>>,
+    /// What each ASCII character looks like, as most names are made of them.
+    ascii: Vec<String>,
 }
 
 struct Name {
@@ -42,7 +44,12 @@ struct Name {
 impl Brands {
     /// The built-in brands and the operator's.
     pub(super) fn new(config: &Config) -> Result<Brands, ConfigError> {
-        let mut brands = Brands { names: Vec::new(), by_skeleton: HashMap::default(), home: HashSet::default() };
+        let mut brands = Brands {
+            names: Vec::new(),
+            by_skeleton: HashMap::default(),
+            home: HashSet::default(),
+            ascii: (0..128u8).map(|c| looks_of(char::from(c).encode_utf8(&mut [0; 4]))).collect(),
+        };
         for (i, brand) in config.brands.iter().enumerate() {
             let name = brand.name.to_lowercase();
             if name.chars().count() < 3 || name.contains(|c: char| !c.is_alphanumeric() && c != '-') {
@@ -65,7 +72,7 @@ impl Brands {
     }
 
     fn add(&mut self, name: &str, distinct: bool, own: bool) {
-        self.by_skeleton.entry(folded(name)).or_insert(self.names.len());
+        self.by_skeleton.entry(self.folded(name)).or_insert(self.names.len());
         self.names.push(Name { name: name.into(), distinct, own });
     }
 
@@ -111,7 +118,16 @@ impl Brands {
         if part.len() < 3 || part.len() > LONGEST {
             return None;
         }
-        self.by_skeleton.get(&folded(part)).and_then(|i| self.names.get(*i))
+        self.by_skeleton.get(&self.folded(part)).and_then(|i| self.names.get(*i))
+    }
+
+    /// What a name looks like; two names that look alike give the same.
+    fn folded(&self, name: &str) -> String {
+        let looks = match name.is_ascii() {
+            true => name.bytes().filter_map(|b| self.ascii.get(usize::from(b))).map(String::as_str).collect(),
+            false => looks_of(name),
+        };
+        if looks.contains("vv") { looks.replace("vv", "w") } else { looks }
     }
 
     /// Whether a brand's name, correctly spelt, stands where it does not belong.
@@ -169,20 +185,22 @@ fn plain(part: &str) -> String {
     part.to_lowercase()
 }
 
-/// What a name looks like: its skeleton, with the folds that hold for domain names.
-fn folded(name: &str) -> String {
-    let lower = name.to_lowercase();
-    let mut out = String::with_capacity(lower.len() + 4);
-    for c in skeleton(&lower).flat_map(char::to_lowercase) {
-        match c {
-            _ if canonical_combining_class(c) != 0 => {}
-            // Capital I, the digit and the bar have the letter l as skeleton; i remains itself.
-            '3' => out.push('e'),
-            '5' => out.push('s'),
-            _ => out.push(c),
-        }
-    }
-    out.replace("vv", "w")
+/// What a text looks like: its skeleton, without accents, with the digits that stand for letters.
+fn looks_of(text: &str) -> String {
+    let lower = text.to_lowercase();
+    let marks_apart = skeleton(&lower).flat_map(char::to_lowercase);
+    let letters = marks_apart.filter(|c| canonical_combining_class(*c) == 0);
+    letters
+        .map(|c| {
+            if c == '3' {
+                'e'
+            } else if c == '5' {
+                's'
+            } else {
+                c
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]

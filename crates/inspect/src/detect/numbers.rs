@@ -216,8 +216,10 @@ pub(super) fn ibans(text: &str, found: &mut dyn FnMut(Range<usize>, &'static str
         let Some(start) = digits.checked_sub(2) else { continue };
         let alone = start.checked_sub(1).and_then(|i| bytes.get(i)).is_none_or(|b| !b.is_ascii_alphanumeric());
         let letters = &bytes[start..digits];
-        let Some((country, length)) =
-            COUNTRIES.iter().find(|(code, _)| code.as_bytes().eq_ignore_ascii_case(letters)).filter(|_| alone)
+        if !alone || !letters.iter().all(u8::is_ascii_alphabetic) {
+            continue;
+        }
+        let Some((country, length)) = COUNTRIES.iter().find(|(code, _)| code.as_bytes().eq_ignore_ascii_case(letters))
         else {
             continue;
         };

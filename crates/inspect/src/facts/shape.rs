@@ -37,6 +37,8 @@ impl Shape {
             }
             if c.is_ascii() {
                 self.normal(c);
+            } else if let Some(letter) = plain_letter(c) {
+                self.take(letter);
             } else {
                 decompose_compatible(c, |c| {
                     if canonical_combining_class(c) == 0 && !is_invisible(c) {
@@ -82,6 +84,10 @@ impl Shape {
         } else {
             ' '
         };
+        self.take(folded);
+    }
+
+    fn take(&mut self, folded: char) {
         let code = u32::from(folded);
         let code = u64::from((code ^ code >> 16) as u16);
         // A run of digits or of spaces counts once, and so does a letter held down.
@@ -105,6 +111,21 @@ impl Shape {
                 break;
             }
         }
+    }
+}
+
+/// The lower case of letters that decompose into nothing, in the scripts used most: a short
+/// cut around the tables.
+fn plain_letter(c: char) -> Option<char> {
+    match c {
+        'а'..='и'
+        | 'к'..='я'
+        | 'β'..='ω'
+        | '\u{5d0}'..='\u{5ea}'
+        | '\u{3041}'..='\u{304b}'
+        | '\u{4e00}'..='\u{9fff}' => Some(c),
+        'А'..='И' | 'К'..='Я' => char::from_u32(u32::from(c) + 0x20),
+        _ => None,
     }
 }
 
@@ -152,6 +173,18 @@ mod tests {
             "Hello,   your parcel\nis waiting at our depot - Please pay the customs fee of 2.99 today",
         ] {
             assert_eq!(distance(TEXT, variant), 0, "{variant}");
+        }
+    }
+
+    #[test]
+    fn the_short_cut_agrees_with_the_tables() {
+        for c in ('\u{80}'..'\u{a000}').filter(|c| plain_letter(*c).is_some()) {
+            let mut parts = Vec::new();
+            decompose_compatible(c, |part| parts.push(part));
+            let lower: Vec<char> = parts.iter().flat_map(|part| part.to_lowercase()).collect();
+            assert_eq!(plain_letter(c), Some(lower[0]), "{c}");
+            assert_eq!(lower.len(), 1, "{c}");
+            assert!(c.is_alphabetic() && !c.is_numeric(), "{c}");
         }
     }
 
