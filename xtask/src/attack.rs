@@ -1,9 +1,7 @@
 //! What `cargo xtask up --attack` plays: harmless messages and attacks through a real client, then what
 //! both sides saw, and the record.
 
-use std::process::Command;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use lab::slix::{Client, Clients, Login};
 use lab::{DOMAIN, UPLOADS, clamd};
 use serde_json::{Value, json};
@@ -14,8 +12,8 @@ use crate::{paint, shell};
 /// A host that the demonstration's indicator list names. `.example` is nobody's.
 pub(crate) const PHISHING_HOST: &str = "login-update.example";
 
-/// How many colleagues the worm finds in its victim's contacts.
-const COLLEAGUES: usize = 60;
+/// How many colleagues the worm finds in each victim's contacts.
+const COLLEAGUES: usize = 40;
 
 /// Users that only receive.
 pub(crate) fn colleagues() -> Vec<String> {
@@ -37,8 +35,10 @@ pub(crate) fn play(site: &Site) -> Result<()> {
     let clients = Clients::start(&shell::target()?, &site.directory, &site.ca)?;
     let alice = clients.login("alice", &Login::new(&site.alice, site.gateway.address))?;
     let bob = clients.login("bob", &Login::new(&site.bob, site.gateway.address))?;
-    alice.appear()?;
-    bob.appear()?;
+    let carol = clients.login("carol", &Login::new(&site.carol, site.gateway.address))?;
+    for client in [&alice, &bob, &carol] {
+        client.appear()?;
+    }
     let to = site.bob.jid();
     let scenes = [
         said(&alice, &bob, &to, "a normal message", "Lunch at twelve?", false)?,
@@ -53,7 +53,7 @@ pub(crate) fn play(site: &Site) -> Result<()> {
         )?,
         uploaded(site, &alice, "a harmless file", "minutes.txt", b"Minutes of the meeting: all went well.\n", false)?,
         uploaded(site, &alice, "an infected file", "invoice.pdf", &clamd::eicar(), true)?,
-        worm(&alice)?,
+        worm(&[alice.clone(), bob.clone(), carol])?,
     ];
     print(&scenes);
     record(site)
@@ -86,15 +86,13 @@ fn uploaded(
     bytes: &[u8],
     expected_stop: bool,
 ) -> Result<Scene> {
-    let slot = alice.call(
-        "slot",
-        json!({ "service": UPLOADS, "name": name, "size": bytes.len(), "type": "application/octet-stream" }),
-    )?;
+    let kind = "application/octet-stream";
+    let slot = alice.call("slot", json!({ "service": UPLOADS, "name": name, "size": bytes.len(), "type": kind }))?;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let put = alice.call(
-        "http",
-        json!({ "method": "PUT", "url": slot["put"], "ca": site.ca, "hex": hex, "headers": slot["headers"] }),
-    )?;
+    let mut headers = slot["headers"].clone();
+    headers["Content-Type"] = json!(kind);
+    let put = alice
+        .call("http", json!({ "method": "PUT", "url": slot["put"], "ca": site.ca, "hex": hex, "headers": headers }))?;
     let get = alice.call("http", json!({ "method": "GET", "url": slot["get"], "ca": site.ca }))?;
     let stored = put["status"].as_u64().is_some_and(|status| (200..300).contains(&status));
     let answer = |value: &Value| {
@@ -114,27 +112,42 @@ fn uploaded(
     })
 }
 
-/// The same link to everyone in the contact list, as a worm that has taken an account does.
-fn worm(alice: &Client) -> Result<Scene> {
+/// A link that walks from account to account: each victim, once it has received it, sends it to everybody
+/// in its contact list at the speed of a machine.
+fn worm(victims: &[Client]) -> Result<Scene> {
     let body = "is this you in the picture? http://photo-share.example/p/8842";
-    for (number, user) in colleagues().iter().enumerate() {
-        alice.chat(&format!("{user}@{DOMAIN}"), &format!("worm{number}"), body)?;
+    let mut contacts: Vec<String> = victims.iter().map(|victim| bare(victim.jid())).collect();
+    contacts.extend(colleagues().iter().map(|user| format!("{user}@{DOMAIN}")));
+    let (mut sent, mut refused, mut first) = (0, 0, None);
+    for (turn, victim) in victims.iter().enumerate() {
+        let own = bare(victim.jid());
+        let others: Vec<&String> = contacts.iter().filter(|contact| **contact != own).collect();
+        for (number, contact) in others.iter().enumerate() {
+            victim.chat(contact, &format!("worm-{turn}-{number}"), body)?;
+        }
+        victim
+            .ask(&format!("<iq xmlns='jabber:client' type='get' to='{DOMAIN}'><ping xmlns='urn:xmpp:ping'/></iq>"))?;
+        let prefix = format!("worm-{turn}-");
+        let errors: Vec<Value> = victim
+            .seen()
+            .into_iter()
+            .filter(|event| event["type"] == "error" && event["id"].as_str().is_some_and(|id| id.starts_with(&prefix)))
+            .collect();
+        sent += others.len();
+        refused += errors.len();
+        first = first.or_else(|| errors.first().map(reason));
     }
-    alice
-        .ask("<iq xmlns='jabber:client' type='get' to='localhost' id='worm-mark'><ping xmlns='urn:xmpp:ping'/></iq>")?;
-    let errors: Vec<Value> = alice
-        .seen()
-        .into_iter()
-        .filter(|event| event["type"] == "error" && event["id"].as_str().is_some_and(|id| id.starts_with("worm")))
-        .collect();
-    let through = COLLEAGUES.saturating_sub(errors.len());
     Ok(Scene {
-        what: "a worm in the account",
-        stopped: !errors.is_empty(),
-        author: errors.first().map_or_else(|| "all sent".to_owned(), reason),
-        reader: format!("{through} of {COLLEAGUES} colleagues got it"),
+        what: "a worm in three accounts",
+        stopped: first.is_some(),
+        author: first.unwrap_or_else(|| "all sent".to_owned()),
+        reader: format!("{} of {sent} copies; the other {refused} were stopped", sent - refused),
         expected_stop: true,
     })
+}
+
+fn bare(jid: &str) -> String {
+    jid.split('/').next().unwrap_or(jid).to_owned()
 }
 
 fn reason(error: &Value) -> String {
@@ -155,17 +168,21 @@ fn print(scenes: &[Scene]) {
     }
 }
 
-/// The journal's own words, and the proof that nobody changed them.
+/// The journal's own words, but for the worm's many, and the proof that nobody changed them.
 fn record(site: &Site) -> Result<()> {
-    for arguments in [["archive", "tail"], ["archive", "verify"]] {
-        println!("\n{}\n", paint::head(&format!("portcullis {}", arguments.join(" "))));
-        let out = Command::new(&site.program)
-            .args(arguments)
-            .arg("--data")
-            .arg(&site.gateway.data)
-            .output()
-            .with_context(|| format!("cannot run {}", site.program.display()))?;
-        print!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    println!("\n{}\n", paint::head("portcullis archive tail"));
+    let records = ask(site, &["archive", "tail", "--lines", "100000"])?;
+    let (worm, others): (Vec<&str>, Vec<&str>) = records.lines().partition(|line| line.contains("-> colleague"));
+    for line in others {
+        println!("{line}");
     }
+    println!("{}", paint::dim(&format!("          and {} of the worm to colleagues", worm.len())));
+    println!("\n{}\n", paint::head("portcullis archive verify"));
+    print!("{}", ask(site, &["archive", "verify"])?);
     Ok(())
+}
+
+fn ask(site: &Site, arguments: &[&str]) -> Result<String> {
+    let out = site.gateway.command(arguments)?;
+    Ok(format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr)))
 }

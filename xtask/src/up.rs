@@ -22,6 +22,9 @@ pub(crate) struct Arguments {
     /// Keep accounts, messages and the record of the last run.
     #[arg(long)]
     keep: bool,
+    /// Build without optimisation, which is sooner done.
+    #[arg(long)]
+    debug: bool,
 }
 
 /// Everything that runs, and where it is.
@@ -35,6 +38,8 @@ pub(crate) struct Site {
     certificate_fingerprint: String,
     pub(crate) alice: Account,
     pub(crate) bob: Account,
+    /// Only the attacks log in as her.
+    pub(crate) carol: Account,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -44,8 +49,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if arguments.attack {
         install::everything(true)?;
     }
-    shell::run(shell::cargo().args(["build", "--release", "--locked", "--package", "portcullis"]))?;
-    let mut site = Site::start(arguments.keep)?;
+    let release = (!arguments.debug).then_some("--release");
+    shell::run(shell::cargo().args(["build", "--locked", "--package", "portcullis"]).args(release))?;
+    let mut site = Site::start(arguments)?;
     site.introduce();
     if arguments.attack {
         attack::play(&site)?;
@@ -58,25 +64,26 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 impl Site {
-    fn start(keep: bool) -> Result<Site> {
+    fn start(arguments: &Arguments) -> Result<Site> {
         let target = shell::target()?;
         let directory = target.join("up");
-        if !keep && directory.exists() {
+        if !arguments.keep && directory.exists() {
             fs::remove_dir_all(&directory).with_context(|| format!("cannot clear {}", directory.display()))?;
         }
         fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
         let authority = Authority::make(&directory, "Portcullis up: throw-away authority")?;
         let behind = authority.issue(&directory, "prosody")?;
         let before = authority.issue(&directory, "gateway")?;
-        let [alice, bob] = accounts(&directory)?;
+        let [alice, bob, carol] = accounts(&directory)?;
         let options = prosody::Options {
-            accounts: vec![alice.clone(), bob.clone()],
+            accounts: vec![alice.clone(), bob.clone(), carol.clone()],
             mailboxes: attack::colleagues(),
             passwords: Passwords::Hashed,
             largest_upload: 16 * 1024 * 1024,
         };
         let prosody = Prosody::start(&directory, &behind, &options)?;
-        let program = target.join("release/portcullis");
+        let profile = if arguments.debug { "debug" } else { "release" };
+        let program = target.join(profile).join("portcullis");
         let gateway = start_gateway(&program, &directory, &prosody, &authority, &before)?;
         Ok(Site {
             gateway,
@@ -88,6 +95,7 @@ impl Site {
             certificate_fingerprint: before.fingerprint,
             alice,
             bob,
+            carol,
         })
     }
 
@@ -152,18 +160,19 @@ impl Site {
     }
 }
 
-/// The two accounts: the last run's where its data was kept, else with new passwords.
-fn accounts(directory: &Path) -> Result<[Account; 2]> {
+/// The accounts: the last run's where its data was kept, else with new passwords.
+fn accounts(directory: &Path) -> Result<[Account; 3]> {
+    const USERS: [&str; 3] = ["alice", "bob", "carol"];
     let file = directory.join("passwords.txt");
-    if let Ok(text) = fs::read_to_string(&file) {
-        let mut words = text.split_whitespace();
-        if let (Some(alice), Some(bob)) = (words.next(), words.next()) {
-            return Ok([Account::new("alice", alice), Account::new("bob", bob)]);
-        }
+    let kept = fs::read_to_string(&file).unwrap_or_default();
+    let mut passwords: Vec<String> = kept.lines().map(str::to_owned).collect();
+    if passwords.len() != USERS.len() {
+        passwords = USERS.iter().map(|_| secret::password()).collect::<Result<_>>()?;
+        let text = format!("{}\n", passwords.join("\n"));
+        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
     }
-    let [alice, bob] = [secret::password()?, secret::password()?];
-    fs::write(&file, format!("{alice}\n{bob}\n")).with_context(|| format!("cannot write {}", file.display()))?;
-    Ok([Account::new("alice", &alice), Account::new("bob", &bob)])
+    let mut passwords = passwords.into_iter();
+    Ok(USERS.map(|user| Account::new(user, &passwords.next().unwrap_or_default())))
 }
 
 fn start_gateway(

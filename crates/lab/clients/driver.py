@@ -31,6 +31,13 @@ def say(**line):
     sys.stdout.flush()
 
 
+def condition(stanza):
+    """The defined condition of an error stanza; slixmpp does not know all of them."""
+    ns = "{urn:ietf:params:xml:ns:xmpp-stanzas}"
+    names = [child.tag[len(ns):] for child in stanza.xml.iterfind("{*}error/" + ns + "*")]
+    return next((name for name in names if name != "text"), None)
+
+
 class Client(slixmpp.ClientXMPP):
     """One account on one device, which reports everything that arrives."""
 
@@ -81,7 +88,7 @@ class Client(slixmpp.ClientXMPP):
         self.tell(
             "message", stanza, type=stanza["type"], id=stanza["id"], body=stanza["body"],
             **{"from": str(stanza["from"]), "to": str(stanza["to"])},
-            condition=stanza["error"]["condition"] if stanza["type"] == "error" else None,
+            condition=condition(stanza) if stanza["type"] == "error" else None,
             text=stanza["error"]["text"] if stanza["type"] == "error" else None,
         )
 

@@ -1,4 +1,4 @@
-//! clamd with a database of one signature: the EICAR test file, by hash and by body.
+//! clamd with a database of its own: the EICAR test file, and a sample that nothing else knows.
 
 use std::fmt::Write;
 use std::fs;
@@ -10,6 +10,9 @@ use sha2::{Digest, Sha256};
 
 use crate::process::{self, Process};
 use crate::{ports, tools};
+
+/// Text that this clamd takes for malware and that is none.
+pub const SAMPLE: &str = "portcullis-lab-sample-that-only-clamd-knows";
 
 /// A running clamd.
 pub struct Clamd {
@@ -34,7 +37,12 @@ impl Clamd {
         for byte in &sample[sample.len() - 40..] {
             write!(body, "{byte:02x}")?;
         }
-        fs::write(database.join("test.ndb"), format!("Test.Eicar.Body:0:*:{body}\n"))?;
+        let mut own = String::new();
+        for byte in SAMPLE.bytes() {
+            write!(own, "{byte:02x}")?;
+        }
+        let bodies = format!("Test.Eicar.Body:0:*:{body}\nTest.Sample:0:*:{own}\n");
+        fs::write(database.join("test.ndb"), bodies)?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()?));
         let config = directory.join("clamd.conf");
         let text = format!(

@@ -1,0 +1,7 @@
+//! The one integration-test binary: the portcullis program before real servers, spoken to by real
+//! clients. Foreign programs come from `cargo xtask test`; one that is missing fails its tests with
+//! the command that installs it, none is skipped.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+mod xmpp;
