@@ -33,6 +33,8 @@ pub(super) struct Brands {
     home: HashSet<Box<str>>,
     /// What each ASCII character looks like, as most names are made of them.
     ascii: Vec<String>,
+    /// What the longer lures look like.
+    lures: Vec<String>,
 }
 
 struct Name {
@@ -48,6 +50,7 @@ impl Brands {
             names: Vec::new(),
             by_skeleton: HashMap::default(),
             home: HashSet::default(),
+            lures: LURES.iter().filter(|lure| lure.len() > 3).map(|lure| looks_of(lure)).collect(),
             ascii: (0..128u8).map(|c| looks_of(char::from(c).encode_utf8(&mut [0; 4]))).collect(),
         };
         for (i, brand) in config.brands.iter().enumerate() {
@@ -63,6 +66,11 @@ impl Brands {
         }
         for known in BRANDS {
             brands.add(known.name, known.distinct, false);
+            // Longer names of the same brand (`microsoftonline`) are imitated as well.
+            let labels = known.domains.iter().filter_map(|domain| domain.split('.').next());
+            for label in labels.filter(|label| label.len() > known.name.len() && label.contains(known.name)) {
+                brands.add(label, known.distinct, false);
+            }
             brands.home.extend(known.domains.iter().map(|domain| Box::from(*domain)));
         }
         for (i, exempt) in config.exempt_domains.iter().enumerate() {
@@ -105,8 +113,12 @@ impl Brands {
                     borrows = Some(Pose::Borrows(brand.name.clone()));
                 }
             }
-            if borrows.is_none() && is_registered {
-                borrows = self.glued(label).map(|brand| Pose::Borrows(brand.name.clone()));
+            if borrows.is_none()
+                && is_registered
+                && let Some(brand) = self.glued(label)
+            {
+                let name = brand.name.clone();
+                borrows = Some(if label.is_ascii() { Pose::Borrows(name) } else { Pose::Imitates(name) });
             }
         }
         borrows
@@ -146,16 +158,20 @@ impl Brands {
         (alone && then_suffix) || (!alone && brand.distinct && lures)
     }
 
-    /// A brand's name with a lure and no hyphen: `paypallogin`, `securepaypal`.
+    /// A brand's name with a lure and no hyphen: `paypallogin`, `securepaypal`. In a label with
+    /// letters beyond ASCII, something that reads so.
     fn glued(&self, label: &str) -> Option<&Name> {
         const SHORTEST: usize = 5;
-        if !label.is_ascii() || label.len() > 40 {
+        const LONGEST: usize = 40;
+        if label.len() > LONGEST {
             return None;
         }
-        LURES.iter().filter(|lure| lure.len() > 3).find_map(|lure| {
-            let rest = label.strip_prefix(lure).or_else(|| label.strip_suffix(lure))?;
-            let brand = self.reads_like(rest)?;
-            (rest.len() >= SHORTEST && brand.distinct && *brand.name == *rest).then_some(brand)
+        let reads = self.folded(label);
+        self.lures.iter().find_map(|lure| {
+            let rest = reads.strip_prefix(&**lure).or_else(|| reads.strip_suffix(&**lure))?;
+            let brand = self.by_skeleton.get(rest).and_then(|i| self.names.get(*i))?;
+            let spelt = !label.is_ascii() || label.contains(&*brand.name);
+            (rest.len() >= SHORTEST && brand.distinct && spelt).then_some(brand)
         })
     }
 }
@@ -241,6 +257,8 @@ mod tests {
             ("paypa1-login.test", imitates("paypal")),
             ("paypa1.com.evil.test", imitates("paypal")),
             ("acrne.example", imitates("acme")),
+            ("dıscordapp.com", imitates("discordapp")),
+            ("metåmasklogin.test", imitates("metamask")),
             ("paypal.com", None),
             ("www.paypal.com", None),
             ("paypal.com.evil.test", borrows("paypal")),

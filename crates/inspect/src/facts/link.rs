@@ -156,7 +156,12 @@ impl Link {
             ..Link::default()
         };
         match url.host() {
-            Some(Host::Domain(name)) => link.set_name(trim_dot(name)),
+            Some(Host::Domain(name)) => match Host::parse(name) {
+                // Hosts of schemes that browsers do not know are left as written.
+                Ok(Host::Ipv4(ip)) => (link.host, link.ip) = (ip.to_string().into(), Some(IpAddr::V4(ip))),
+                Ok(Host::Domain(name)) => link.set_name(trim_dot(&name)),
+                _ => link.set_name(trim_dot(name)),
+            },
             Some(Host::Ipv4(ip)) => (link.host, link.ip) = (ip.to_string().into(), Some(IpAddr::V4(ip))),
             Some(Host::Ipv6(ip)) => {
                 (link.host, link.ip) = (url.host_str().unwrap_or_default().into(), Some(IpAddr::V6(ip)));
@@ -332,6 +337,8 @@ mod tests {
             ("http://evil.test./", "http://evil.test/", "evil.test"),
             ("http://127。0。0。1/", "http://127.0.0.1/", "127.0.0.1"),
             ("http://127.0.0.1:80\\@example.com/", "http://127.0.0.1/@example.com/", "127.0.0.1"),
+            ("irc://IRC.Example.test/a", "irc://IRC.Example.test/a", "irc.example.test"),
+            ("gopher://127.0.0.1:70/", "gopher://127.0.0.1:70/", "127.0.0.1"),
             ("data:text/html,<script>", "data:text/html,", ""),
             ("xmpp:room@Spam.test?join", "xmpp:room@Spam.test?join", "spam.test"),
             ("http://xn--a", "http://xn--a", ""),
