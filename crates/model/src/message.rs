@@ -132,8 +132,12 @@ pub struct Message {
     pub refers_to: Option<Box<str>>,
     /// The gateway knows this one was sent before (stream resumption).
     pub resent: bool,
-    /// A copy or an echo: carbon, archive result, room echo, delayed delivery.
+    /// A copy by a trusted envelope: own carbon, archive result, history of a joined room.
     pub copy: bool,
+    /// It comes back undelivered: its words are those of whoever sent them first, not of who returns them.
+    pub bounce: bool,
+    /// It can't wait for a person to decide (a request that must be answered, presence).
+    pub urgent: bool,
 }
 
 impl Message {
@@ -159,6 +163,8 @@ impl Message {
             refers_to: None,
             resent: false,
             copy: false,
+            bounce: false,
+            urgent: false,
         }
     }
 

@@ -125,9 +125,9 @@ struct Sending {
 }
 
 impl Sending {
-    /// `None` for what is no sending: a copy, a reaction, a note to oneself.
+    /// `None` for what is no sending: a copy, a bounce, a reaction, a note to oneself.
     fn of(ids: &Ids, message: &Message) -> Option<Sending> {
-        if message.copy || message.resent || !is_sending(message.kind) {
+        if message.copy || message.bounce || message.resent || !is_sending(message.kind) {
             return None;
         }
         let from = ids.party(message.protocol, &message.from);
@@ -158,3 +158,24 @@ fn is_sending(kind: Kind) -> bool {
 
 #[cfg(test)]
 mod simulation;
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use model::{Address, Direction, Side};
+
+    use super::*;
+
+    #[test]
+    fn what_comes_back_undelivered_is_no_answer() {
+        let party =
+            |account: &str| Arc::new(Party::stranger(Address::account(account), PartyKind::Person, Side::External));
+        let (from, to) = (party("juliet@capulet.example"), party("romeo@montague.example"));
+        let (kind, direction, time) = (Kind::Message, Direction::ToClient, Timestamp::UNIX_EPOCH);
+        let mut message = Message::new(Protocol::Xmpp, kind, direction, time, from, to);
+        let ids = Ids::new(&Config::default());
+        assert!(Sending::of(&ids, &message).is_some());
+        message.bounce = true;
+        assert!(Sending::of(&ids, &message).is_none());
+    }
+}

@@ -190,7 +190,8 @@ fn describe(message: &Message) -> String {
     let mut out = format!("{} from {} to {}", message.kind.name(), party(&message.from), party(&message.to));
     message.id.iter().for_each(|id| write!(out, " id {id}").unwrap());
     message.refers_to.iter().for_each(|id| write!(out, " about {id}").unwrap());
-    out.push_str(if message.copy { " copy\n" } else { "\n" });
+    out.push_str(if message.copy { " copy" } else { "" });
+    out.push_str(if message.bounce { " bounce\n" } else { "\n" });
     for part in &message.parts {
         out.push_str(part.place.name());
         part.lang.iter().for_each(|lang| write!(out, " [{lang}]").unwrap());

@@ -7,8 +7,8 @@ use crate::xmpp::ns;
 use crate::xmpp::tree::Element;
 
 impl<'a> Heard<'a> {
-    /// A form: titles, instructions, labels and values. Not the form's type, switches, secrets, nor a pubsub node's
-    /// settings.
+    /// A form: titles, instructions, labels and values. Of the form's type, switches, secrets and a pubsub node's
+    /// settings only links.
     pub(super) fn form(&mut self, form: Element<'a>) {
         for child in form.elements() {
             match child.name() {
@@ -34,7 +34,7 @@ impl<'a> Heard<'a> {
             || (name.starts_with("pubsub#") && !matches!(name, "pubsub#title" | "pubsub#description"));
         for child in field.elements() {
             match (child.ns(), child.name()) {
-                (ns::DATA, "value") if mute => {}
+                (ns::DATA, "value") if mute => self.sweep_secret(child),
                 (ns::DATA, "value") if matches!(&*child.text(), "0" | "1" | "true" | "false") => {}
                 (ns::DATA, "value" | "desc") => self.text(Place::Field, child),
                 (ns::DATA, "option") => {
@@ -59,8 +59,15 @@ impl<'a> Heard<'a> {
         self.loose_text(command, Place::Unknown);
     }
 
-    /// Information about an entity: of all of it, a room's description and subject are words of people.
+    /// Information about an entity: of all of it, a room's description and subject are words of people, and a name
+    /// that tries to be a link.
     pub(super) fn disco_info(&mut self, query: Element<'a>) {
+        for identity in query.elements().filter(|e| e.name() == "identity") {
+            if identity.attr("name").is_some_and(|name| name.contains("://")) {
+                self.claim(Kind::Profile);
+                self.attr(Place::Field, identity, "name");
+            }
+        }
         for form in query.elements().filter(|e| e.is(ns::DATA, "x")) {
             for field in form.elements() {
                 if matches!(field.attr("var"), Some("muc#roominfo_description" | "muc#roominfo_subject")) {

@@ -40,6 +40,8 @@ pub(crate) struct Heard<'a> {
     pub(crate) room: bool,
     /// It carries a delay stamp (XEP-0203).
     pub(crate) delayed: bool,
+    /// It comes back undelivered: what it says was said by someone else.
+    pub(crate) bounce: bool,
     /// Something was done that has no words (a call, a retraction).
     pub(super) act: bool,
     /// Bodies of the outermost message.
@@ -48,8 +50,10 @@ pub(crate) struct Heard<'a> {
     pub(super) whole_fallback: bool,
     /// Encryption announced by XEP-0380.
     pub(super) announced: Option<Sealing>,
-    /// Inside a forwarded stanza that is not an envelope: its claims are not this stanza's.
+    /// Inside a forwarded stanza that is not an envelope, or one that comes back: its claims are not this stanza's.
     pub(super) quoting: bool,
+    /// An exchange with one's own server, whose protocols are not heard.
+    pub(super) own: bool,
     /// Inside an item of publish-subscribe.
     pub(super) in_item: bool,
     /// The smallest element around the current place that can go without breaking the rest.
@@ -65,6 +69,8 @@ pub(crate) struct Envelope<'a> {
     pub(crate) from: Option<&'a str>,
     pub(crate) to: Option<&'a str>,
     pub(crate) id: Option<&'a str>,
+    /// An archive result rather than a carbon.
+    pub(crate) archived: bool,
 }
 
 /// Where a part came from: what to edit to be rid of it.
@@ -104,11 +110,13 @@ impl<'a> Heard<'a> {
             envelope: None,
             room: false,
             delayed: false,
+            bounce: false,
             act: false,
             bodies: 0,
             whole_fallback: false,
             announced: None,
             quoting: false,
+            own: false,
             in_item: false,
             unit: 0,
             flattened: false,

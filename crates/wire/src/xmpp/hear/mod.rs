@@ -4,9 +4,10 @@
 //! [`hear`] adds who speaks to whom. Enforcement repeats the same walk with a trace to learn which element a part
 //! came from, so that the two cannot disagree.
 //!
-//! What is *not* heard, because no person reads it: service discovery, pings, version and time queries, roster and
-//! block lists, capabilities, cryptographic keys, registration and legacy authentication (they carry passwords),
-//! upload slots (the dialect rewrites those) and publish options. Elements of namespaces that are not in the table
+//! What is *not* heard, because no person reads it: service discovery, capabilities, cryptographic keys and publish
+//! options; between a client and its own server (or account) also pings, version and time queries, roster and block
+//! lists, registration and legacy authentication (they carry passwords) and upload slots (the dialect rewrites those).
+//! Of passwords and tokens, wherever they stand, only links are heard. Elements of namespaces that are not in the table
 //! are heard as [`model::Place::Unknown`], so that a new extension is inspected before anyone here has read it.
 
 mod files;
@@ -24,9 +25,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use model::{Address, Direction, Kind, Message, Party, PartyKind, Place, Protocol};
 
+use heard::Envelope;
 pub use heard::{FILES, INLINE_BYTES, PARTS};
 pub(crate) use heard::{Heard, How, Origin, flatten};
 pub(crate) use stanza::walk;
+use stanza::walk_own;
 
 use super::jid;
 use super::ns;
@@ -56,14 +59,15 @@ pub struct Hearing<'a> {
 ///
 /// The author is the outer sender, except in a carbon (XEP-0280) or archive result (XEP-0313) that comes from where
 /// such things may come from: then it is the inner one, and the message is marked as a copy. A forged wrapper is
-/// inspected just the same, but keeps its real sender.
+/// inspected just the same, but keeps its real sender. A delay stamp makes a copy only of what a room that the session
+/// is in says of its past: anyone can write one. What comes back undelivered is marked as a bounce, its words as quoted.
 pub fn hear(stanza: Element<'_>, hearing: &Hearing<'_>) -> Option<Message> {
-    let mut heard = walk(stanza, false);
+    let mut heard = if is_own_exchange(stanza, hearing) { walk_own(stanza) } else { walk(stanza, false) };
     hear_own_nick(stanza, hearing, &mut heard);
     if heard.is_silent() {
         return None;
     }
-    let trusted = heard.envelope.as_ref().filter(|e| is_trusted(stanza, e.from, hearing));
+    let trusted = heard.envelope.as_ref().filter(|e| is_trusted(stanza, e, hearing));
     let (from, to) = match trusted {
         Some(envelope) => (
             hearing.other(envelope.from, heard.room),
@@ -77,32 +81,57 @@ pub fn hear(stanza: Element<'_>, hearing: &Hearing<'_>) -> Option<Message> {
             Direction::ToClient => (hearing.other(stanza.attr("from"), heard.room), Arc::clone(hearing.own)),
         },
     };
-    let copy = trusted.is_some() || (heard.delayed && hearing.direction == Direction::ToClient);
+    let copy = trusted.is_some() || (heard.delayed && is_history(stanza, hearing));
     let id = stanza.attr("id").or(heard.envelope.as_ref().and_then(|e| e.id));
     let mut message = Message::new(Protocol::Xmpp, heard.kind, hearing.direction, hearing.time, from, to);
     message.id = id.map(Into::into);
     message.refers_to = heard.refers_to.map(Into::into);
     message.copy = copy;
+    message.bounce = heard.bounce;
     message.parts = heard.parts;
     message.files = heard.files;
     Some(message)
 }
 
 /// Whether a wrapper may speak for the sender it names inside: it comes from our own account (XEP-0280 section 11,
-/// XEP-0313 section 8), or it is the archive of a room this
-/// session is in and names an occupant of that very room.
-fn is_trusted(stanza: Element<'_>, inner: Option<&str>, hearing: &Hearing<'_>) -> bool {
+/// XEP-0313 section 8), or it is the archive of a room this session is in and names an occupant of that very room.
+fn is_trusted(stanza: Element<'_>, envelope: &Envelope<'_>, hearing: &Hearing<'_>) -> bool {
     if hearing.direction == Direction::FromClient {
         return false;
     }
-    let Some(inner) = inner else { return false };
+    let Some(inner) = envelope.from else { return false };
     match stanza.attr("from") {
         None => true,
         Some(outer) => {
             let own = same_account(outer, &hearing.own.address.account);
-            !outer.contains('/') && (own || ((hearing.is_room)(&address(outer).account) && same_account(outer, inner)))
+            let room = || envelope.archived && (hearing.is_room)(&address(outer).account) && same_account(outer, inner);
+            !outer.contains('/') && (own || room())
         }
     }
+}
+
+/// Whether it is for a room that this session is in to say what was said there before (XEP-0045 section 7.2.13).
+fn is_history(stanza: Element<'_>, hearing: &Hearing<'_>) -> bool {
+    hearing.direction == Direction::ToClient
+        && stanza.is(ns::CLIENT, "message")
+        && stanza.attr("type") == Some("groupchat")
+        && stanza.attr("from").is_some_and(|from| (hearing.is_room)(&address(from).account))
+}
+
+/// Whether a query is between the client and its own account, server, or a service of that server.
+fn is_own_exchange(stanza: Element<'_>, hearing: &Hearing<'_>) -> bool {
+    if !stanza.is(ns::CLIENT, "iq") {
+        return false;
+    }
+    let other = match hearing.direction {
+        Direction::FromClient => stanza.attr("to"),
+        Direction::ToClient => stanza.attr("from"),
+    };
+    let Some(other) = other else { return true };
+    let own = &hearing.own.address;
+    let other = address(other).account;
+    let below = other.strip_suffix(own.domain()).filter(|_| !other.contains('@'));
+    other == own.account || below.is_some_and(|below| below.is_empty() || below.ends_with('.'))
 }
 
 /// In a room the nick is the resource of the occupant's address: heard when someone enters or changes it.

@@ -250,7 +250,8 @@ impl<'a> Heard<'a> {
                 }
                 "decline" | "destroy" => self.reasons(child),
                 "item" => self.room_item(child),
-                "password" | "status" => self.sweep_links(child),
+                "password" => self.sweep_secret(child),
+                "status" => self.sweep_links(child),
                 _ => self.sweep(child, Place::Unknown),
             }
         }
@@ -314,7 +315,7 @@ impl<'a> Heard<'a> {
         self.loose_text(element, Place::Field);
         for child in element.elements() {
             match child.name() {
-                "password" => {}
+                "password" => self.sweep_secret(child),
                 "nick" => self.text(Place::Nick, child),
                 _ if child.ns() == element.ns() => self.bookmarks(child),
                 _ => self.payload(child),

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use model::Place;
 
 use super::heard::{Heard, How, is_blank};
+use crate::xmpp::ns;
 use crate::xmpp::tree::{Element, Node};
 
 impl<'a> Heard<'a> {
@@ -12,7 +13,7 @@ impl<'a> Heard<'a> {
     /// the table. A password is left out, unless it could be followed.
     pub(super) fn sweep(&mut self, element: Element<'a>, place: Place) {
         if element.name() == "password" {
-            return self.sweep_links(element);
+            return self.sweep_secret(element);
         }
         self.linked_attrs(element);
         let text = element.text();
@@ -40,6 +41,33 @@ impl<'a> Heard<'a> {
                 }
                 Node::Text(_) => {}
                 Node::Element(child) => self.sweep_links(child),
+            }
+        }
+    }
+
+    /// For passwords and other values that are nobody's to read: the links inside, each alone, never what stands
+    /// beside them.
+    pub(super) fn sweep_secret(&mut self, element: Element<'a>) {
+        for value in element.attrs().map(|attr| attr.value).chain(std::iter::once(&*element.text())) {
+            for link in value.split(BESIDE_LINKS).filter_map(link_within).filter(|link| !is_protocol_name(link)) {
+                self.say(Place::Url, element, How::Whole, Cow::Borrowed(link));
+            }
+        }
+        element.elements().for_each(|child| self.sweep_secret(child));
+    }
+
+    /// For what machines tell each other about archives, clocks and uploads: text that is more than an id, a number
+    /// or a date, and links.
+    pub(super) fn sweep_machine(&mut self, element: Element<'a>, place: Place) {
+        self.linked_attrs(element);
+        let text = element.text();
+        if !is_id(&text) {
+            self.loose_text(element, place);
+        }
+        for child in element.elements() {
+            match child.ns() {
+                ns::DATA => self.payload(child),
+                _ => self.sweep_machine(child, place),
             }
         }
     }
@@ -86,6 +114,27 @@ fn looks_like_link(value: &str) -> bool {
     }
     let schemed = memchr::memchr(b':', value.as_bytes()).is_some();
     starts("www.") || schemed && (value.contains("://") || SCHEMES.into_iter().any(starts))
+}
+
+/// What may stand before and after a link in running text.
+const BESIDE_LINKS: [char; 9] = [' ', '\t', '\r', '\n', '"', '\'', '<', '>', ','];
+
+/// The end of a word from where a link begins in it.
+fn link_within(word: &str) -> Option<&str> {
+    const BEGINNINGS: [&str; 9] =
+        ["http://", "https://", "ftp://", "www.", "data:", "mailto:", "javascript:", "magnet:", "xmpp:"];
+    let lower = word.to_ascii_lowercase();
+    let start = BEGINNINGS.iter().filter_map(|beginning| lower.find(beginning)).min()?;
+    word.get(start..)
+}
+
+/// Whether text is one id, number or date: a single word that can't be followed.
+fn is_id(text: &str) -> bool {
+    let word = text.trim();
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'-' | b'_' | b':');
+    // A date may have fractions of a second; a name with dots could be followed.
+    let dated = || word.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'-' | b':' | b'.' | b'T' | b'Z' | b'+'));
+    !word.contains("//") && (word.bytes().all(plain) || dated())
 }
 
 /// Names of protocols look like links to jabber.org and are none.
