@@ -1,41 +1,104 @@
-//! One message, one record: what has crossed before, by who said it and what it says.
+//! One message, one record: what has crossed before, by who says what to whom.
 //!
 //! A message crosses more than once: up from its sender, down to each of its
 //! readers, again as a carbon, out of the archive, after a resumption. Ids are
-//! the sender's to choose, so crossings are known by content. People do say
-//! the same thing twice, so crossings are counted: a session that is told "ok"
-//! for the second time while it was said (and recorded) once has been told
-//! something new.
+//! the sender's to choose, so crossings are known by author, recipient (in a
+//! room: the room) and content. People do say the same thing twice, so crossings
+//! are counted: a session that is told "ok" for the second time, while it was
+//! said and recorded once, has been told something new.
+//!
+//! Remembered is what was *found*, not what was decided: each reader's copy is
+//! decided for that reader, by the rules in force then.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use foldhash::quality::RandomState;
-use model::{Digest, Direction, Effect, Message, PartyKind, Record, RecordKind, Verdict};
+use jiff::{SignedDuration, Timestamp};
+use model::{Digest, Direction, Effect, Message, Party, PartyKind, Record, RecordKind};
 use smallvec::SmallVec;
+use store::Held;
+
+use crate::first::First;
 
 /// Sessions remembered for one crossing; more are taken to be told copies.
 const READERS: usize = 16;
+/// Recipients remembered for the same words of one author; more make new messages.
+const ROUTES: usize = 64;
+/// How long after its record a client may send a message again, having lost its gateway.
+const RESEND: SignedDuration = SignedDuration::from_mins(15);
 
+/// Who says what; in a room, the room says it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Key(u64, Digest);
 
-struct Crossing {
-    verdict: Arc<Verdict>,
+/// What is known of a crossing.
+#[derive(Clone)]
+pub(crate) enum Standing {
+    /// It passes without asking: a person released it, or the gateway wrote it itself.
+    Passed,
+    /// Nothing was found in it, and it is on record.
+    Plain,
+    /// What the first crossing found, or is finding.
+    First(Arc<First>),
+}
+
+/// What a message is.
+pub(crate) enum Entered {
+    /// Said for the first time: to be judged and recorded.
+    New(Arc<First>),
+    /// A copy of what crossed before.
+    Known(Standing),
+}
+
+struct Route {
+    to: u64,
     /// How often it was said and recorded.
     said: u32,
+    standing: Standing,
+}
+
+#[derive(Default)]
+struct Crossing {
+    routes: SmallVec<[Route; 1]>,
     /// How often each session was told it.
     told: SmallVec<[(u64, u32); 2]>,
 }
 
 impl Crossing {
+    fn route(&mut self, to: u64) -> Option<&mut Route> {
+        let route = self.routes.iter_mut().find(|route| route.to == to)?;
+        if let Standing::First(first) = &route.standing
+            && first.is_plain()
+        {
+            route.standing = Standing::Plain;
+        }
+        Some(route)
+    }
+
+    /// It is said once more, and will come to this.
+    fn say(&mut self, to: u64, standing: Standing) {
+        match self.routes.iter_mut().find(|route| route.to == to) {
+            Some(route) => {
+                route.said = route.said.saturating_add(1);
+                route.standing = standing;
+            }
+            None => {
+                if self.routes.len() >= ROUTES {
+                    self.routes.remove(0);
+                }
+                self.routes.push(Route { to, said: 1, standing });
+            }
+        }
+    }
+
     /// Tells a session once more; false when it was told as often as it was said already.
-    fn tells(&mut self, reader: u64) -> bool {
+    fn tells(&mut self, reader: u64, said: u32) -> bool {
         let known = self.told.iter().position(|(session, _)| *session == reader);
         let full = self.told.len() >= READERS;
         match known.and_then(|at| self.told.get_mut(at)) {
-            Some((_, times)) if *times >= self.said => false,
+            Some((_, times)) if *times >= said => false,
             Some((_, times)) => {
                 *times += 1;
                 true
@@ -43,26 +106,32 @@ impl Crossing {
             None if full => true,
             None => {
                 self.told.push((reader, 1));
-                self.said > 0
+                said > 0
             }
         }
     }
 }
 
+/// A message that an earlier run recorded and its client may send again.
+struct Resend {
+    at: Timestamp,
+    rules: u64,
+}
+
 /// What has crossed lately. Bounded: two generations, the older one forgotten
 /// when the younger is full.
-pub struct Crossings {
+pub(crate) struct Crossings {
     hash: RandomState,
     half: usize,
     young: HashMap<Key, Crossing, RandomState>,
     old: HashMap<Key, Crossing, RandomState>,
-    /// What clients of an earlier run may send again, by sender, content and id.
-    resends: HashMap<(Key, u64), Effect, RandomState>,
+    /// By author and content, recipient, and id.
+    resends: HashMap<(Key, u64, u64), Resend, RandomState>,
 }
 
 impl Crossings {
     /// Remembers about `most` crossings.
-    pub fn new(most: usize) -> Crossings {
+    pub(crate) fn new(most: usize) -> Crossings {
         Crossings {
             hash: RandomState::default(),
             half: (most / 2).max(1),
@@ -72,108 +141,102 @@ impl Crossings {
         }
     }
 
-    /// The verdict of an earlier crossing, when this is the same message again.
-    pub fn crossed(&mut self, message: &Message, digest: &Digest) -> Option<Arc<Verdict>> {
-        match message.direction {
-            Direction::FromClient if message.resent => {
-                let key = self.key(message, digest);
-                self.find(key).map(|crossing| crossing.verdict.clone())
-            }
-            Direction::FromClient => self.sent_to_an_earlier_run(message, digest),
-            Direction::ToClient => {
-                let copy = message.copy || message.resent;
-                let key = if copy { self.author_key(message, digest) } else { self.key(message, digest) };
-                let reader = self.reader(message);
-                let crossing = self.find(key)?;
-                if copy {
-                    return Some(crossing.verdict.clone());
-                }
-                crossing.tells(reader).then(|| crossing.verdict.clone())
+    /// A message crosses: new, or known. `policy` and `indicators` are the versions in force.
+    pub(crate) fn enter(&mut self, message: &Message, digest: &Digest, policy: &str, indicators: &str) -> Entered {
+        let (key, to) = self.key(&message.from, &message.to, digest);
+        let reader = self.reader(message);
+        if message.direction == Direction::FromClient && !self.resends.is_empty() {
+            let id = self.account(&[message.id.as_deref().unwrap_or_default()]);
+            let rules = self.account(&[policy, indicators]);
+            if let Some(resend) = self.resends.remove(&(key, to, id))
+                && resend.rules == rules
+                && message.time.duration_since(resend.at) < RESEND
+            {
+                self.crossing(key).say(to, Standing::Plain);
+                return Entered::Known(Standing::Plain);
             }
         }
-    }
-
-    /// A message was judged: its next crossings are copies.
-    pub fn crossed_as(&mut self, message: &Message, digest: &Digest, verdict: Arc<Verdict>) {
-        let reader = (message.direction == Direction::ToClient).then(|| self.reader(message));
-        let keys = [self.key(message, digest), self.author_key(message, digest)];
-        for key in keys {
-            if self.young.len() >= self.half {
-                self.old = std::mem::take(&mut self.young);
-            }
-            let known = self.old.remove(&key);
-            let crossing = self.young.entry(key).or_insert_with(|| {
-                known.unwrap_or_else(|| Crossing { verdict: verdict.clone(), said: 0, told: SmallVec::new() })
-            });
-            crossing.verdict = verdict.clone();
-            crossing.said = crossing.said.saturating_add(1);
-            if let Some(reader) = reader {
-                crossing.tells(reader);
-            }
-            if keys[0] == keys[1] {
-                break;
-            }
-        }
-    }
-
-    /// A record of an earlier run: the client may not know that it arrived.
-    pub fn replay(&mut self, record: &Record) {
-        if record.kind != RecordKind::Message || record.direction != Some(Direction::FromClient) {
-            return;
-        }
-        if let (Some(from), Some(digest), Some(id), Some(effect)) =
-            (&record.from, record.digest, &record.message_id, record.verdict)
-            && self.resends.len() < self.half
+        let crossing = self.crossing(key);
+        let again = message.resent || (message.copy && message.direction == Direction::ToClient);
+        let fans_out = message.direction == Direction::ToClient;
+        if (again || fans_out)
+            && let Some(route) = crossing.route(to)
         {
-            let key = Key(self.account(&[&from.account]), digest);
-            let id = self.account(&[id]);
-            self.resends.insert((key, id), effect);
+            let (said, standing) = (route.said, route.standing.clone());
+            if again || crossing.tells(reader, said) {
+                return Entered::Known(standing);
+            }
+        }
+        let first = Arc::new(First::default());
+        crossing.say(to, Standing::First(first.clone()));
+        if fans_out {
+            let said = crossing.route(to).map_or(1, |route| route.said);
+            crossing.tells(reader, said);
+        }
+        Entered::New(first)
+    }
+
+    /// The gateway rewrote a message or a person released it: its crossings pass.
+    pub(crate) fn pass(&mut self, from: &Party, to: &Party, digest: &Digest) {
+        let (key, to) = self.key(from, to, digest);
+        self.crossing(key).say(to, Standing::Passed);
+    }
+
+    /// A message was released from quarantine. What kind its parties are is not
+    /// kept, so both ways of knowing it are told.
+    pub(crate) fn released(&mut self, held: &Held) {
+        let account = |address: &str| address.split('/').next().unwrap_or(address).to_owned();
+        let (from, to) = (account(&held.from), account(&held.to));
+        let direct = (Key(self.account(&[&from]), held.digest), self.account(&[&to]));
+        let room = (Key(self.account(&[&to]), held.digest), 0);
+        for (key, to) in [direct, room] {
+            self.crossing(key).say(to, Standing::Passed);
         }
     }
 
-    /// Whether an earlier run has recorded this one and its client sends it
-    /// again. Only what was simply allowed is taken as known: anything else is
-    /// judged anew, so that its sender is told again.
-    fn sent_to_an_earlier_run(&mut self, message: &Message, digest: &Digest) -> Option<Arc<Verdict>> {
-        if self.resends.is_empty() {
-            return None;
+    /// A record of an earlier run: its client may not know that it arrived, and
+    /// its reader may not have seen what was released.
+    pub(crate) fn replay(&mut self, record: &Record) {
+        let (Some(from), Some(to), Some(digest)) = (&record.from, &record.to, record.digest) else { return };
+        let room = to.kind == PartyKind::Room;
+        let author = if room { &to.account } else { &from.account };
+        let key = Key(self.account(&[author]), digest);
+        let to = if room { 0 } else { self.account(&[&to.account]) };
+        match record.kind {
+            RecordKind::Release => self.crossing(key).say(to, Standing::Passed),
+            // Only what was simply allowed is taken as known: anything else is judged anew, so that its
+            // sender is told again.
+            RecordKind::Message
+                if record.direction == Some(Direction::FromClient)
+                    && record.verdict == Some(Effect::Allow)
+                    && self.resends.len() < self.half =>
+            {
+                let Some(id) = &record.message_id else { return };
+                let id = self.account(&[id]);
+                let versions = [record.policy.as_deref(), record.indicators.as_deref()].map(Option::unwrap_or_default);
+                let rules = self.account(&versions);
+                self.resends.insert((key, to, id), Resend { at: record.time, rules });
+            }
+            _ => {}
         }
-        let key = Key(self.account(&[&message.from.address.account]), *digest);
-        let id = self.account(&[message.id.as_deref()?]);
-        let effect = self.resends.remove(&(key, id))?;
-        (effect == Effect::Allow).then(|| {
-            let verdict = Arc::<Verdict>::default();
-            self.crossed_as(message, digest, verdict.clone());
-            verdict
-        })
     }
 
-    fn find(&mut self, key: Key) -> Option<&mut Crossing> {
-        match self.young.get_mut(&key) {
-            Some(crossing) => Some(crossing),
-            None => self.old.get_mut(&key),
+    fn crossing(&mut self, key: Key) -> &mut Crossing {
+        if self.young.len() >= self.half && !self.young.contains_key(&key) {
+            self.old = std::mem::take(&mut self.young);
         }
+        let old = &mut self.old;
+        self.young.entry(key).or_insert_with(|| old.remove(&key).unwrap_or_default())
     }
 
-    /// Who says it to whom; in a room, the room: its echoes come from there.
-    fn key(&self, message: &Message, digest: &Digest) -> Key {
-        let (from, to) = (&message.from, &message.to);
-        let hash = match (from.kind, to.kind) {
-            (PartyKind::Room, _) => self.account(&[&from.address.account]),
-            (_, PartyKind::Room) => self.account(&[&to.address.account]),
-            _ => self.account(&[&from.address.account, &to.address.account]),
+    /// Who says it, and to whom; in a room, the room: its echoes come from there.
+    fn key(&self, from: &Party, to: &Party, digest: &Digest) -> (Key, u64) {
+        let (author, to) = match (from.kind, to.kind) {
+            (PartyKind::Room, _) => (self.account(&[&from.address.account]), 0),
+            (_, PartyKind::Room) => (self.account(&[&to.address.account]), 0),
+            _ => (self.account(&[&from.address.account]), self.account(&[&to.address.account])),
         };
-        Key(hash, *digest)
-    }
-
-    /// Who says it: what carbons and the archive tell.
-    fn author_key(&self, message: &Message, digest: &Digest) -> Key {
-        let author = match (message.from.kind, message.to.kind) {
-            (PartyKind::Room, _) => &message.from,
-            (_, PartyKind::Room) => &message.to,
-            _ => &message.from,
-        };
-        Key(self.account(&[&author.address.account]), *digest)
+        (Key(author, *digest), to)
     }
 
     fn reader(&self, message: &Message) -> u64 {
@@ -194,32 +257,24 @@ impl Crossings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jiff::Timestamp;
-    use model::{Address, Kind, Party, Protocol, Side};
+    use model::{Address, Kind, Protocol, Side};
 
-    fn party(account: &str, device: &str, kind: PartyKind) -> Arc<Party> {
+    fn party(jid: &str) -> Arc<Party> {
+        let kind = if jid.starts_with("room") { PartyKind::Room } else { PartyKind::Person };
+        let (account, device) = jid.split_once('/').unwrap_or((jid, "x"));
         let address = Address { account: account.into(), device: Some(device.into()) };
         Arc::new(Party::stranger(address, kind, Side::Internal))
     }
 
     fn message(direction: Direction, from: &str, to: &str) -> Message {
-        let kind = |jid: &str| if jid.starts_with("room") { PartyKind::Room } else { PartyKind::Person };
-        let split = |jid: &str| {
-            let (account, device) = jid.split_once('/').unwrap_or((jid, "x"));
-            party(account, device, kind(jid))
-        };
-        Message::new(Protocol::Xmpp, Kind::Message, direction, Timestamp::UNIX_EPOCH, split(from), split(to))
+        Message::new(Protocol::Xmpp, Kind::Message, direction, Timestamp::UNIX_EPOCH, party(from), party(to))
     }
 
     const OK: Digest = Digest([1; 16]);
 
-    /// Crosses, and is judged when new; says whether it was new.
+    /// Crosses; says whether it was new.
     fn cross(crossings: &mut Crossings, message: &Message) -> bool {
-        let new = crossings.crossed(message, &OK).is_none();
-        if new {
-            crossings.crossed_as(message, &OK, Arc::default());
-        }
-        new
+        matches!(crossings.enter(message, &OK, "p", "i"), Entered::New(_))
     }
 
     #[test]
@@ -228,9 +283,11 @@ mod tests {
         assert!(cross(&mut c, &message(Direction::FromClient, "alice", "bob")));
         assert!(!cross(&mut c, &message(Direction::ToClient, "alice", "bob/phone")));
         assert!(!cross(&mut c, &message(Direction::ToClient, "alice", "bob/desk")));
-        let mut carbon = message(Direction::ToClient, "alice", "alice/other");
+        let mut carbon = message(Direction::ToClient, "alice", "bob");
         carbon.copy = true;
-        assert!(!cross(&mut c, &carbon));
+        for _ in 0..3 {
+            assert!(!cross(&mut c, &carbon));
+        }
     }
 
     #[test]
@@ -247,7 +304,17 @@ mod tests {
             assert!(cross(&mut c, &message(Direction::ToClient, "eve", "bob/phone")));
             assert!(!cross(&mut c, &message(Direction::ToClient, "eve", "bob/desk")));
         }
-        assert!(cross(&mut c, &message(Direction::ToClient, "eve", "carol/phone")), "another reader, another message");
+    }
+
+    #[test]
+    fn another_reader_is_another_message() {
+        let mut c = Crossings::new(100);
+        assert!(cross(&mut c, &message(Direction::ToClient, "eve", "bob/phone")));
+        let mut forged = message(Direction::ToClient, "eve", "carol/phone");
+        assert!(cross(&mut c, &forged));
+        forged.copy = true;
+        forged.to = party("dave/phone");
+        assert!(cross(&mut c, &forged), "a copy of something never said to dave is new");
     }
 
     #[test]
@@ -261,19 +328,43 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_run_recorded_is_known_once() {
+    fn what_was_released_or_rewritten_passes() {
         let mut c = Crossings::new(100);
-        let mut sent = message(Direction::FromClient, "alice", "bob");
-        sent.id = Some("m1".into());
+        assert!(cross(&mut c, &message(Direction::FromClient, "alice", "bob")));
+        c.pass(&party("alice"), &party("bob"), &OK);
+        let told = c.enter(&message(Direction::ToClient, "alice", "bob/phone"), &OK, "p", "i");
+        assert!(matches!(told, Entered::Known(Standing::Passed)));
+    }
+
+    #[test]
+    fn what_an_earlier_run_recorded_is_known_once_to_the_same_recipient_under_the_same_rules() {
+        let sent = |to: &str| {
+            let mut sent = message(Direction::FromClient, "alice", to);
+            sent.id = Some("m1".into());
+            sent
+        };
         let mut record = Record::new(uuid::Uuid::nil(), Timestamp::UNIX_EPOCH, RecordKind::Message);
         record.direction = Some(Direction::FromClient);
-        record.from = Some((&*sent.from).into());
+        record.from = Some((&*party("alice")).into());
+        record.to = Some((&*party("bob")).into());
         record.digest = Some(OK);
-        record.message_id = sent.id.clone();
+        record.message_id = Some("m1".into());
         record.verdict = Some(Effect::Allow);
-        c.replay(&record);
-        assert!(!cross(&mut c, &sent));
-        assert!(cross(&mut c, &sent), "the second time it is said again");
+        record.policy = Some("p".into());
+        record.indicators = Some("i".into());
+        let replayed = || {
+            let mut c = Crossings::new(100);
+            c.replay(&record);
+            c
+        };
+        let mut c = replayed();
+        assert!(!cross(&mut c, &sent("bob")));
+        assert!(cross(&mut c, &sent("bob")), "the second time it is said again");
+        assert!(cross(&mut replayed(), &sent("carol")));
+        assert!(matches!(replayed().enter(&sent("bob"), &OK, "other", "i"), Entered::New(_)));
+        let mut late = sent("bob");
+        late.time = Timestamp::UNIX_EPOCH + RESEND;
+        assert!(cross(&mut replayed(), &late));
     }
 
     #[test]
@@ -282,8 +373,10 @@ mod tests {
         for i in 0..10_000u32 {
             let mut digest = [0; 16];
             digest[..4].copy_from_slice(&i.to_le_bytes());
-            c.crossed_as(&message(Direction::FromClient, "a", "b"), &Digest(digest), Arc::default());
+            c.enter(&message(Direction::FromClient, "a", "b"), &Digest(digest), "p", "i");
+            c.enter(&message(Direction::FromClient, "a", &format!("b{i}")), &OK, "p", "i");
         }
         assert!(c.young.len() + c.old.len() <= 102);
+        assert!(c.young.values().all(|crossing| crossing.routes.len() <= ROUTES));
     }
 }

@@ -29,6 +29,14 @@ pub(crate) fn of_lookups(verdict: Arc<Verdict>, faults: &[String], on_fault: OnF
     Arc::new(with_notice(chosen, "A file could not be scanned; please try again later."))
 }
 
+/// Judging itself ended without a result: whatever it was, nobody knows what is in it.
+pub(crate) fn of_judging() -> Arc<Verdict> {
+    metrics::counter!("portcullis_faults_total", "what" => "judge").increment(1);
+    tracing::error!("judging a message ended without a result; it is not delivered");
+    let refused = Verdict { effect: Effect::Block, on_fault: true, ..Verdict::default() };
+    Arc::new(with_notice(refused, "The message could not be checked; please try again later."))
+}
+
 /// The record could not be made durable.
 pub(crate) fn of_journal(verdict: Arc<Verdict>, fault: &store::Fault, on_fault: OnFault) -> Arc<Verdict> {
     metrics::counter!("portcullis_faults_total", "what" => "journal").increment(1);

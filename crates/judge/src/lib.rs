@@ -17,6 +17,7 @@
 pub mod clamd;
 mod crossings;
 mod fault;
+mod first;
 mod lookup;
 mod record;
 mod ticket;
@@ -32,13 +33,18 @@ use bytes::Bytes;
 use identity::Directory;
 use inspect::{Answers, Case, Detector, Facts, Findings, Tracker, facts};
 use jiff::Timestamp;
-use model::{Address, Content, Direction, Effect, File, Kind, Message, OnFault, Party, PartyKind, Protocol, Verdict};
+use model::{
+    Address, Content, Direction, Effect, File, Finding, Kind, Message, OnFault, Party, PartyKind, Protocol, Verdict,
+};
 use parking_lot::Mutex;
 use policy::{Policy, Subject};
 use serde::{Deserialize, Serialize};
-use store::{Journal, Store};
+use store::{Held, Journal, Store};
+use uuid::Uuid;
 
-pub use crossings::Crossings;
+use crossings::{Crossings, Entered, Standing};
+use first::{First, Settled};
+
 pub use lookup::Lookups;
 pub use ticket::{Ruled, Ticket};
 
@@ -107,6 +113,7 @@ struct Inner {
     lookups: Lookups,
     ids: record::Ids,
     allow: Arc<Verdict>,
+    nothing: Arc<[Finding]>,
     copies: AtomicU64,
 }
 
@@ -151,6 +158,7 @@ impl Judge {
             lookups,
             ids: record::Ids::default(),
             allow: Arc::default(),
+            nothing: Arc::from([]),
             copies: AtomicU64::new(0),
         };
         Judge { inner: Arc::new(inner) }
@@ -172,21 +180,39 @@ impl Judge {
     /// Judges a message. `bytes` is the frame that quarantine would keep.
     pub fn message(&self, message: Message, bytes: &Bytes) -> Ticket {
         let facts = facts::extract(&message);
-        if let Some(verdict) = self.inner.crossings.lock().crossed(&message, &facts.digest) {
-            self.inner.copies.fetch_add(1, Ordering::Relaxed);
-            return Ticket::known(Ruled { verdict, findings: Vec::new(), message: Box::new(message) });
-        }
+        let first = match self.inner.enter(&message, &facts) {
+            Entered::New(first) => first,
+            Entered::Known(standing) => {
+                self.inner.copies.fetch_add(1, Ordering::Relaxed);
+                return match standing {
+                    Standing::First(first) => Ticket::copy(self.clone(), first, message),
+                    Standing::Plain => Ticket::known(self.inner.rule_plain_copy(message)),
+                    Standing::Passed => {
+                        let verdict = self.inner.allow.clone();
+                        Ticket::known(Ruled { verdict, findings: self.inner.nothing.clone(), message: Box::new(message) })
+                    }
+                };
+            }
+        };
+        let mut judged = None;
         if !lookup::is_needed(&message) {
-            let (ruled, recorded) = self.inner.rule(message, &facts, &Answers::default(), Some(bytes));
-            return Ticket::recorded(self.clone(), ruled, recorded);
+            let at_once = self.inner.judge(&message, &facts, &Answers::default());
+            if at_once.verdict.effect != Effect::Quarantine {
+                let id = self.inner.ids.next(message.time);
+                let ruled = self.inner.rule(id, at_once, message, &facts, &first);
+                return Ticket::recording(self.clone(), first, ruled);
+            }
+            judged = Some(at_once);
         }
-        let (promise, ticket) = Ticket::slow(self.clone(), &message);
+        // Look-ups and keeping a message in quarantine wait for others; this session's task does not.
+        let (sender, ticket) = Ticket::slow(self.clone(), &message);
         let (judge, bytes) = (self.clone(), bytes.clone());
         #[allow(clippy::disallowed_methods, reason = "ends with its own look-up; a panic resolves the ticket as a fault")]
         tokio::spawn(async move {
-            let mut facts = facts;
-            let answers = judge.inner.lookups.look_up(&message, &mut facts).await;
-            promise.send(judge.inner.rule(message, &facts, &answers, Some(&bytes)));
+            let reserved = Reserved(first);
+            let (ruled, first) = judge.inner.rule_slowly(message, facts, judged, Some(bytes), reserved).await;
+            // The session may be gone; the record is made all the same.
+            let _gone = sender.send((ruled, first));
         });
         ticket
     }
@@ -204,10 +230,10 @@ impl Judge {
             size: Some(upload.size),
             content: Content::Spooled(upload.path),
         });
-        let mut facts = facts::extract(&message);
-        let answers = self.inner.lookups.look_up(&message, &mut facts).await;
-        let (ruled, recorded) = self.inner.rule(message, &facts, &answers, None);
-        Ticket::recorded(self.clone(), ruled, recorded).await
+        let facts = facts::extract(&message);
+        let reserved = Reserved(Arc::default());
+        let (ruled, first) = self.inner.rule_slowly(message, facts, None, None, reserved).await;
+        Ticket::recording(self.clone(), first, ruled).await
     }
 
     /// Judges without a record, for `portcullis scan` and `policy test`: every
@@ -215,15 +241,28 @@ impl Judge {
     pub async fn scan(&self, message: Message) -> (Ruled, f32) {
         let mut facts = facts::extract(&message);
         let answers = self.inner.lookups.look_up(&message, &mut facts).await;
-        let (findings, verdict) = self.inner.weigh(&message, &facts, &answers);
-        let score = findings.score();
-        (Ruled { verdict, findings: findings.into_vec(), message: Box::new(message) }, score)
+        let judged = self.inner.judge(&message, &facts, &answers);
+        (Ruled { verdict: judged.verdict, findings: judged.findings, message: Box::new(message) }, judged.score)
     }
 
     /// A frame was rewritten before it went on: its echoes say this now.
     pub fn expect(&self, message: &Message) {
         let digest = facts::extract(message).digest;
-        self.inner.crossings.lock().crossed_as(message, &digest, self.inner.allow.clone());
+        self.inner.crossings.lock().pass(&message.from, &message.to, &digest);
+    }
+
+    /// A message was released from quarantine: it passes where it crosses next.
+    pub fn released(&self, held: &Held) {
+        self.inner.crossings.lock().released(held);
+    }
+
+    /// The ruling on a copy, from what its first crossing found.
+    fn rule_copy(&self, first: &First, message: Box<Message>) -> Ruled {
+        self.inner.rule_copy(first, message)
+    }
+
+    fn on_fault(&self) -> OnFault {
+        self.inner.settings.on_fault
     }
 
     /// A client has logged in; goes on record.
@@ -288,36 +327,39 @@ impl Judge {
     }
 }
 
-impl Inner {
-    /// Detects, decides and puts on record.
-    fn rule(
-        &self,
-        message: Message,
-        facts: &Facts,
-        answers: &Answers,
-        bytes: Option<&Bytes>,
-    ) -> (Ruled, Option<store::Ticket>) {
-        let (findings, mut verdict) = self.weigh(&message, facts, answers);
-        let score = findings.score();
-        let findings = findings.into_vec();
-        let id = self.ids.next(message.time);
-        if verdict.effect == Effect::Quarantine
-            && let Some(refused) = self.keep(id, &message, &findings, &verdict, bytes)
-        {
-            verdict = Arc::new(refused);
+/// What judging came to.
+struct Judged {
+    verdict: Arc<Verdict>,
+    findings: Arc<[Finding]>,
+    score: f32,
+    file_kinds: Vec<&'static str>,
+}
+
+/// A first crossing that is being judged. Should judging die, its copies are not left waiting.
+struct Reserved(Arc<First>);
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        if self.0.settled().is_none() {
+            self.0.settle(Settled {
+                verdict: fault::of_judging(),
+                findings: Arc::from([]),
+                score: 0.0,
+                file_kinds: Vec::new(),
+                record: None,
+            });
         }
-        self.crossings.lock().crossed_as(&message, &facts.digest, verdict.clone());
+    }
+}
+
+impl Inner {
+    fn enter(&self, message: &Message, facts: &Facts) -> Entered {
         let rules = self.rules.load();
-        let recorded = self.journal.as_ref().map(|journal| {
-            let made = record::Judged { id, message: &message, facts, findings: &findings, score, verdict: &verdict };
-            journal.append(made.entry(&rules, self.settings.record_bodies))
-        });
-        record::count(&findings);
-        (Ruled { verdict, findings, message: Box::new(message) }, recorded)
+        self.crossings.lock().enter(message, &facts.digest, rules.policy.version(), &rules.indicators)
     }
 
-    /// What is seen in a message, and what the rules say to it.
-    fn weigh(&self, message: &Message, facts: &Facts, answers: &Answers) -> (Findings, Arc<Verdict>) {
+    /// Detects and decides.
+    fn judge(&self, message: &Message, facts: &Facts, answers: &Answers) -> Judged {
         let rules = self.rules.load();
         let case = Case { message, facts, answers };
         let mut findings = Findings::default();
@@ -327,23 +369,89 @@ impl Inner {
         for tracker in self.trackers.lock().iter_mut() {
             tracker.observe(&case, &mut findings);
         }
-        let kinds: Vec<&str> = answers.files.iter().map(|answer| answer.facts.kind).collect();
+        let file_kinds: Vec<&'static str> = answers.files.iter().map(|answer| answer.facts.kind).collect();
+        let score = findings.score();
+        let verdict = self.decide(&rules, message, findings.as_slice(), score, &file_kinds);
+        let verdict = fault::of_lookups(verdict, &answers.faults, self.settings.on_fault);
+        let findings = if findings.as_slice().is_empty() { self.nothing.clone() } else { findings.into_vec().into() };
+        Judged { verdict, findings, score, file_kinds }
+    }
+
+    fn decide(&self, rules: &Rules, message: &Message, findings: &[Finding], score: f32, kinds: &[&str]) -> Arc<Verdict> {
         let subject = Subject {
             kind: message.kind,
             direction: message.direction,
             protocol: message.protocol,
             from: &message.from,
             to: &message.to,
-            findings: findings.as_slice(),
-            score: findings.score(),
+            findings,
+            score,
             sealed: message.sealed(),
-            file_kinds: &kinds,
+            file_kinds: kinds,
             time: message.time,
         };
-        let verdict = match rules.policy.decide(&subject) {
-            Ok(verdict) => fault::of_lookups(verdict, &answers.faults, self.settings.on_fault),
-            Err(eval) => fault::of_rule(&eval, self.settings.on_fault),
+        rules.policy.decide(&subject).unwrap_or_else(|eval| fault::of_rule(&eval, self.settings.on_fault))
+    }
+
+    /// Puts what was judged on record.
+    fn rule(&self, id: Uuid, judged: Judged, message: Message, facts: &Facts, first: &First) -> Ruled {
+        let Judged { verdict, findings, score, file_kinds } = judged;
+        let rules = self.rules.load();
+        let record = self.journal.as_ref().map(|journal| {
+            let made = record::Made { id, message: &message, facts, findings: &findings, score, verdict: &verdict };
+            journal.append(made.entry(&rules, self.settings.record_bodies))
+        });
+        record::count(&findings);
+        first.settle(Settled { verdict: verdict.clone(), findings: findings.clone(), score, file_kinds, record });
+        Ruled { verdict, findings, message: Box::new(message) }
+    }
+
+    /// The same with look-ups, and with quarantine where it is decided.
+    async fn rule_slowly(
+        &self,
+        message: Message,
+        mut facts: Facts,
+        judged: Option<Judged>,
+        bytes: Option<Bytes>,
+        reserved: Reserved,
+    ) -> (Ruled, Arc<First>) {
+        let mut judged = match judged {
+            Some(judged) => judged,
+            None => {
+                let answers = self.lookups.look_up(&message, &mut facts).await;
+                self.judge(&message, &facts, &answers)
+            }
         };
-        (findings, verdict)
+        let first = reserved.0.clone();
+        let id = self.ids.next(message.time);
+        if judged.verdict.effect == Effect::Quarantine {
+            let held = record::held(id, &message, facts.digest, &judged.findings, &judged.verdict, bytes.as_deref());
+            if let Some(refused) = record::keep(self.store.clone(), held, &judged.verdict).await {
+                judged.verdict = Arc::new(refused);
+            }
+        }
+        (self.rule(id, judged, message, &facts, &first), first)
+    }
+
+    /// Decides a copy for its own reader, by the rules in force now and what the first crossing found.
+    fn rule_copy(&self, first: &First, message: Box<Message>) -> Ruled {
+        let Some(settled) = first.settled() else {
+            return Ruled { verdict: fault::of_judging(), findings: self.nothing.clone(), message };
+        };
+        let verdict = match settled.verdict.on_fault {
+            true => settled.verdict.clone(),
+            false => {
+                let rules = self.rules.load();
+                self.decide(&rules, &message, &settled.findings, settled.score, &settled.file_kinds)
+            }
+        };
+        Ruled { verdict, findings: settled.findings.clone(), message }
+    }
+
+    /// The same for a copy of something in which nothing was found.
+    fn rule_plain_copy(&self, message: Message) -> Ruled {
+        let rules = self.rules.load();
+        let verdict = self.decide(&rules, &message, &[], 0.0, &[]);
+        Ruled { verdict, findings: self.nothing.clone(), message: Box::new(message) }
     }
 }

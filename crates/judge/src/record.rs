@@ -2,14 +2,17 @@
 
 use std::hash::BuildHasher;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use inspect::Facts;
 use jiff::Timestamp;
-use model::{Body, Direction, Effect, Finding, Message, Party, PartyKind, Protocol, Record, RecordKind, Side, Then, Verdict};
+use model::{
+    Body, Digest, Direction, Effect, Finding, Message, MessageRecord, Party, PartyKind, Protocol, Record, RecordKind,
+    Side, Then, Verdict,
+};
 use serde::Serialize;
-use store::{Entry, Held};
+use store::{Entry, Held, Store};
 use uuid::Uuid;
 
 use crate::{Inner, RecordBodies, Rules};
@@ -35,7 +38,7 @@ impl Ids {
 }
 
 /// A message with everything that was made of it.
-pub(crate) struct Judged<'a> {
+pub(crate) struct Made<'a> {
     pub(crate) id: Uuid,
     pub(crate) message: &'a Message,
     pub(crate) facts: &'a Facts,
@@ -44,32 +47,45 @@ pub(crate) struct Judged<'a> {
     pub(crate) verdict: &'a Verdict,
 }
 
-impl Judged<'_> {
+/// Room for most records, so that they are written without growing.
+const RECORD_BYTES: usize = 768;
+
+impl Made<'_> {
     pub(crate) fn entry(&self, rules: &Rules, bodies: RecordBodies) -> Entry {
         let message = self.message;
-        let mut record = Record::new(self.id, message.time, RecordKind::Message);
-        record.protocol = Some(message.protocol);
-        record.what = Some(message.kind);
-        record.direction = Some(message.direction);
-        record.from = Some(Then::from(&*message.from));
-        record.to = Some(Then::from(&*message.to));
-        record.message_id = message.id.clone();
-        record.digest = Some(self.facts.digest);
-        record.keys = self.facts.keys.clone();
-        record.findings = self.findings.to_vec();
-        record.score = self.score;
-        record.verdict = Some(self.verdict.effect);
-        record.rules = self.verdict.rules.clone();
-        record.observed = self.verdict.observed.clone();
-        record.policy = Some(rules.policy.version().clone());
-        record.indicators = Some(rules.indicators.clone());
+        let record = MessageRecord {
+            id: self.id,
+            time: message.time,
+            kind: RecordKind::Message,
+            protocol: message.protocol,
+            what: message.kind,
+            direction: message.direction,
+            from: (&*message.from).into(),
+            to: (&*message.to).into(),
+            copy: message.copy,
+            message_id: message.id.as_deref(),
+            digest: self.facts.digest,
+            keys: &self.facts.keys,
+            findings: self.findings,
+            score: self.score,
+            verdict: self.verdict.effect,
+            rules: &self.verdict.rules,
+            observed: &self.verdict.observed,
+            policy: rules.policy.version(),
+            indicators: &rules.indicators,
+        };
+        let mut json = Vec::with_capacity(RECORD_BYTES);
+        if serde_json::to_writer(&mut json, &record).is_err() {
+            // Nothing in it can fail; an empty entry would be refused by the journal, loudly.
+            json.clear();
+        }
         let flagged = self.verdict.effect != Effect::Allow || !self.findings.is_empty();
         let keep = match bodies {
             RecordBodies::All => true,
             RecordBodies::Flagged => flagged,
             RecordBodies::None => false,
         };
-        Entry { record, body: keep.then(|| body_json(message)) }
+        Entry { json, body: keep.then(|| body_json(message)) }
     }
 }
 
@@ -111,54 +127,61 @@ pub(crate) fn count(findings: &[Finding]) {
     }
 }
 
-impl Inner {
-    /// Keeps a message for review; the verdict instead when that is not possible.
-    pub(crate) fn keep(
-        &self,
-        id: Uuid,
-        message: &Message,
-        findings: &[Finding],
-        verdict: &Verdict,
-        bytes: Option<&Bytes>,
-    ) -> Option<Verdict> {
-        let refused = |notice: &str| Verdict {
-            effect: Effect::Block,
-            notice: verdict.notice.clone().or_else(|| Some(notice.into())),
-            ..verdict.clone()
-        };
-        let (Some(store), Some(bytes)) = (&self.store, bytes) else {
-            // An upload has no frame to release later; the sender can send it again.
-            return Some(refused("Files like this one need a review before they may be sent."));
-        };
-        let (session, peer) = match message.direction {
-            Direction::FromClient => (&message.from, &message.to),
-            Direction::ToClient => (&message.to, &message.from),
-        };
-        let held = Held {
-            id,
-            time: message.time,
-            protocol: message.protocol,
-            direction: message.direction,
-            account: session.address.account.to_string(),
-            peer: peer.address.account.to_string(),
-            from: message.from.address.to_string(),
-            to: message.to.address.to_string(),
-            findings: serde_json::to_string(findings).unwrap_or_default(),
-            rule: verdict.rules.first().map(|rule| rule.to_string()),
-            notice: verdict.notice.as_deref().map(str::to_owned),
-            frame: bytes.to_vec(),
-            parts: String::from_utf8(body_json(message)).unwrap_or_default(),
-        };
-        match store.hold(&held) {
-            Ok(()) => None,
-            Err(error) => {
-                metrics::counter!("portcullis_faults_total", "what" => "quarantine").increment(1);
-                tracing::error!(%error, "a message can't be kept in quarantine; it is blocked instead");
-                Some(refused("The message can't be kept for review at the moment; please try again later."))
-            }
-        }
-    }
+/// A message as quarantine keeps it; `None` for what can't wait: a request that has to be answered, presence, an
+/// upload (there is no frame to send later; its sender can try again).
+pub(crate) fn held(
+    id: Uuid,
+    message: &Message,
+    digest: Digest,
+    findings: &[Finding],
+    verdict: &Verdict,
+    frame: Option<&[u8]>,
+) -> Option<Held> {
+    let frame = frame.filter(|_| !message.urgent)?;
+    let (session, peer) = match message.direction {
+        Direction::FromClient => (&message.from, &message.to),
+        Direction::ToClient => (&message.to, &message.from),
+    };
+    Some(Held {
+        id,
+        time: message.time,
+        protocol: message.protocol,
+        direction: message.direction,
+        account: session.address.account.to_string(),
+        peer: peer.address.account.to_string(),
+        from: message.from.address.to_string(),
+        to: message.to.address.to_string(),
+        findings: serde_json::to_string(findings).unwrap_or_default(),
+        rule: verdict.rules.first().map(|rule| rule.to_string()),
+        notice: verdict.notice.as_deref().map(str::to_owned),
+        digest,
+        frame: frame.to_vec(),
+        parts: String::from_utf8(body_json(message)).unwrap_or_default(),
+    })
+}
 
+/// Keeps a message for review; the verdict instead when that is not possible.
+pub(crate) async fn keep(store: Option<Arc<Store>>, held: Option<Held>, verdict: &Verdict) -> Option<Verdict> {
+    let refused = |notice: &str| Verdict {
+        effect: Effect::Block,
+        notice: verdict.notice.clone().or_else(|| Some(notice.into())),
+        ..verdict.clone()
+    };
+    let (Some(store), Some(held)) = (store, held) else {
+        return Some(refused("This can't be kept for review, so it was not delivered."));
+    };
+    let kept = tokio::task::spawn_blocking(move || store.hold(&held)).await;
+    let why = match kept {
+        Ok(Ok(())) => return None,
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
+    };
+    metrics::counter!("portcullis_faults_total", "what" => "quarantine").increment(1);
+    tracing::error!(why, "a message can't be kept in quarantine; it is blocked instead");
+    Some(refused("The message can't be kept for review at the moment; please try again later."))
+}
+
+impl Inner {
     pub(crate) fn note_login(
         &self,
         party: Option<&Party>,

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use model::{Effect, Finding, Message, Verdict};
 use tokio::sync::oneshot;
 
+use crate::first::First;
 use crate::{Judge, fault};
 
 /// What was decided about a message.
@@ -16,7 +17,7 @@ pub struct Ruled {
     /// What is to be done and why.
     pub verdict: Arc<Verdict>,
     /// What was found.
-    pub findings: Vec<Finding>,
+    pub findings: Arc<[Finding]>,
     /// The message, for carrying the verdict out.
     pub message: Box<Message>,
 }
@@ -31,19 +32,11 @@ enum State {
     /// Decided, nothing to wait for; `None` once taken.
     Known(Option<Ruled>),
     /// Decided; the record is on its way to the disk.
-    Recording(Judge, store::Ticket, Option<Ruled>),
-    /// Waits for a look-up; the message without its content, should the look-up die.
-    Slow(Judge, oneshot::Receiver<(Ruled, Option<store::Ticket>)>, Box<Message>),
-}
-
-/// The judge's half of a slow ticket.
-pub(crate) struct Promise(oneshot::Sender<(Ruled, Option<store::Ticket>)>);
-
-impl Promise {
-    pub(crate) fn send(self, outcome: (Ruled, Option<store::Ticket>)) {
-        // The session may be gone; the record is made all the same.
-        let _gone = self.0.send(outcome);
-    }
+    Recording(Judge, Arc<First>, Option<Ruled>),
+    /// Waits for a look-up. The message without its content, should the look-up die.
+    Slow(Judge, oneshot::Receiver<(Ruled, Arc<First>)>, Option<Box<Message>>),
+    /// A copy of a message whose first crossing is being judged or recorded.
+    Copy(Judge, Arc<First>, Option<Box<Message>>),
 }
 
 impl Ticket {
@@ -51,52 +44,64 @@ impl Ticket {
         Ticket { state: State::Known(Some(ruled)) }
     }
 
-    pub(crate) fn recorded(judge: Judge, ruled: Ruled, recorded: Option<store::Ticket>) -> Ticket {
-        match recorded {
-            None => Ticket::known(ruled),
-            Some(recorded) => Ticket { state: State::Recording(judge, recorded, Some(ruled)) },
-        }
+    pub(crate) fn recording(judge: Judge, first: Arc<First>, ruled: Ruled) -> Ticket {
+        Ticket { state: State::Recording(judge, first, Some(ruled)) }
     }
 
-    pub(crate) fn slow(judge: Judge, message: &Message) -> (Promise, Ticket) {
+    pub(crate) fn copy(judge: Judge, first: Arc<First>, message: Message) -> Ticket {
+        Ticket { state: State::Copy(judge, first, Some(Box::new(message))) }
+    }
+
+    pub(crate) fn slow(judge: Judge, message: &Message) -> (oneshot::Sender<(Ruled, Arc<First>)>, Ticket) {
         let (sender, receiver) = oneshot::channel();
         let m = message;
         let envelope = Message::new(m.protocol, m.kind, m.direction, m.time, m.from.clone(), m.to.clone());
-        (Promise(sender), Ticket { state: State::Slow(judge, receiver, Box::new(envelope)) })
+        (sender, Ticket { state: State::Slow(judge, receiver, Some(Box::new(envelope))) })
     }
 
     /// Whether it waits for a look-up rather than for the disk: frames of other
     /// conversations need not wait behind it.
     pub fn is_slow(&self) -> bool {
-        matches!(self.state, State::Slow(..))
+        match &self.state {
+            State::Slow(..) => true,
+            State::Copy(_, first, _) => first.settled().is_none(),
+            State::Known(_) | State::Recording(..) => false,
+        }
     }
 
-    /// The ruling, once it is on record.
+    /// The ruling, once it is on record. Not to be polled again after that.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ruled> {
         loop {
             match &mut self.state {
-                State::Known(ruled) => {
-                    // Polled again after it was ready: a fault of ours, answered on the safe side.
-                    return ruled.take().map_or(Poll::Pending, Poll::Ready);
-                }
-                State::Recording(judge, recorded, ruled) => {
-                    let outcome = std::task::ready!(recorded.poll(cx));
+                State::Known(ruled) => return ruled.take().map_or(Poll::Pending, Poll::Ready),
+                State::Recording(judge, first, ruled) => {
+                    let outcome = std::task::ready!(first.poll(cx));
                     let Some(mut ruled) = ruled.take() else { return Poll::Pending };
                     if let Err(fault) = outcome {
-                        ruled.verdict = fault::of_journal(ruled.verdict, &fault, judge.inner.settings.on_fault);
+                        ruled.verdict = fault::of_journal(ruled.verdict, &fault, judge.on_fault());
                     }
-                    self.state = State::Known(None);
+                    return Poll::Ready(ruled);
+                }
+                State::Copy(judge, first, message) => {
+                    let outcome = std::task::ready!(first.poll(cx));
+                    let Some(message) = message.take() else { return Poll::Pending };
+                    let mut ruled = judge.rule_copy(first, message);
+                    if let Err(fault) = outcome {
+                        ruled.verdict = fault::of_journal(ruled.verdict, &fault, judge.on_fault());
+                    }
                     return Poll::Ready(ruled);
                 }
                 State::Slow(judge, receiver, envelope) => {
-                    let outcome = std::task::ready!(Pin::new(receiver).poll(cx));
                     let judge = judge.clone();
-                    let (ruled, recorded) = outcome.unwrap_or_else(|_| {
-                        let faults = ["judging ended without a result".to_owned()];
-                        let verdict = fault::of_lookups(Arc::default(), &faults, judge.inner.settings.on_fault);
-                        (Ruled { verdict, findings: Vec::new(), message: envelope.clone() }, None)
-                    });
-                    *self = Ticket::recorded(judge, ruled, recorded);
+                    match std::task::ready!(Pin::new(receiver).poll(cx)) {
+                        Ok((ruled, first)) => self.state = State::Recording(judge, first, Some(ruled)),
+                        Err(_) => {
+                            let Some(message) = envelope.take() else { return Poll::Pending };
+                            judge.note("judging a message ended without a result; it was not delivered");
+                            let verdict = fault::of_judging();
+                            return Poll::Ready(Ruled { verdict, findings: Arc::from([]), message });
+                        }
+                    }
                 }
             }
         }

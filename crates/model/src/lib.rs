@@ -19,5 +19,5 @@ pub use finding::{Evidence, Finding, Symbol, SymbolInfo};
 pub use limit::{Limit, LimitHit};
 pub use message::{Direction, Kind, Message, Part, Place, Protocol};
 pub use party::{Address, Party, PartyKind, Side};
-pub use record::{Commitment, Record, RecordKind, Then};
+pub use record::{Commitment, MessageRecord, Record, RecordKind, Then, ThenRef};
 pub use verdict::{Effect, OnFault, Verdict};

@@ -51,6 +51,9 @@ pub struct Record {
     /// Who was spoken to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<Then>,
+    /// A copy (archive result, carbon, room history) whose original is not known here.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub copy: bool,
     /// The protocol's message id as sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_id: Option<Box<str>>,
@@ -138,6 +141,85 @@ pub struct Commitment {
     pub bytes: u64,
 }
 
+/// A message's record by reference: the same JSON as [`Record`]'s, without its
+/// `body`, and without a copy of every field on the way.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct MessageRecord<'a> {
+    /// UUIDv7.
+    pub id: Uuid,
+    /// When it crossed.
+    pub time: Timestamp,
+    /// Always [`RecordKind::Message`].
+    pub kind: RecordKind,
+    /// Where it was spoken.
+    pub protocol: Protocol,
+    /// What was said or done.
+    pub what: Kind,
+    /// Which way it crossed.
+    pub direction: Direction,
+    /// Who spoke.
+    pub from: ThenRef<'a>,
+    /// Who was spoken to.
+    pub to: ThenRef<'a>,
+    /// As [`Record::copy`].
+    #[serde(skip_serializing_if = "is_false")]
+    pub copy: bool,
+    /// As [`Record::message_id`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<&'a str>,
+    /// As [`Record::digest`].
+    pub digest: Digest,
+    /// As [`Record::keys`].
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub keys: &'a [Box<str>],
+    /// As [`Record::findings`].
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub findings: &'a [Finding],
+    /// As [`Record::score`].
+    #[serde(skip_serializing_if = "is_zero")]
+    pub score: f32,
+    /// What was decided.
+    pub verdict: Effect,
+    /// As [`Record::rules`].
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub rules: &'a [Arc<str>],
+    /// As [`Record::observed`].
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub observed: &'a [Arc<str>],
+    /// Version of the policy in force.
+    pub policy: &'a str,
+    /// Version of the indicator index in force.
+    pub indicators: &'a str,
+}
+
+/// A party by reference, in the form of [`Then`].
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ThenRef<'a> {
+    account: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<&'a str>,
+    #[serde(skip_serializing_if = "is_person")]
+    kind: PartyKind,
+    side: Side,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    person: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    groups: &'a [Arc<str>],
+}
+
+impl<'a> From<&'a Party> for ThenRef<'a> {
+    fn from(party: &'a Party) -> ThenRef<'a> {
+        ThenRef {
+            account: &party.address.account,
+            device: party.address.device.as_deref(),
+            kind: party.kind,
+            side: party.side,
+            person: party.person.as_deref(),
+            groups: &party.groups,
+        }
+    }
+}
+
 impl Record {
     /// An empty record of a kind.
     pub fn new(id: Uuid, time: Timestamp, kind: RecordKind) -> Record {
@@ -150,6 +232,7 @@ impl Record {
             direction: None,
             from: None,
             to: None,
+            copy: false,
             message_id: None,
             digest: None,
             keys: Vec::new(),
@@ -175,6 +258,53 @@ fn is_person(kind: &PartyKind) -> bool {
     *kind == PartyKind::Person
 }
 
+fn is_false(is: &bool) -> bool {
+    !is
+}
+
 fn is_zero(score: &f32) -> bool {
     *score == 0.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Address, Evidence};
+
+    #[test]
+    fn a_message_record_reads_as_a_record() {
+        let address = |account: &str| Address { account: account.into(), device: Some("r".into()) };
+        let mut from = Party::stranger(address("a@x.test"), PartyKind::Person, Side::Internal);
+        from.person = Some("p1".into());
+        from.groups = Arc::from([Arc::from("staff")]);
+        let to = Party::stranger(address("room@x.test"), PartyKind::Room, Side::External);
+        let evidence = Evidence { part: 0, start: 1, end: 2, shown: "x".into() };
+        let findings = [Finding { symbol: "link.x".into(), score: 2.5, explain: "why".into(), evidence: Some(evidence), technique: None }];
+        let (keys, rules): ([Box<str>; 1], [Arc<str>; 1]) = (["url:x".into()], ["r1".into()]);
+        let by_reference = MessageRecord {
+            id: Uuid::nil(),
+            time: Timestamp::UNIX_EPOCH,
+            kind: RecordKind::Message,
+            protocol: Protocol::Xmpp,
+            what: Kind::Message,
+            direction: Direction::ToClient,
+            from: (&from).into(),
+            to: (&to).into(),
+            copy: true,
+            message_id: Some("m"),
+            digest: Digest([3; 16]),
+            keys: &keys,
+            findings: &findings,
+            score: 2.5,
+            verdict: Effect::Warn,
+            rules: &rules,
+            observed: &rules,
+            policy: "p",
+            indicators: "i",
+        };
+        let json = serde_json::to_string(&by_reference).unwrap();
+        let record: Record = serde_json::from_str(&json).unwrap();
+        assert_eq!(serde_json::to_string(&record).unwrap(), json, "the same members in the same order");
+        assert_eq!(record.to, Some(Then::from(&to)));
+    }
 }

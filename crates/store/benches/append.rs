@@ -46,7 +46,7 @@ fn entry() -> Entry {
     record.verdict = Some(Effect::Allow);
     record.rules = vec!["base".into()];
     record.policy = Some("default-1".into());
-    Entry { record, body: None }
+    Entry::from(record)
 }
 
 fn temporary() -> tempfile::TempDir {

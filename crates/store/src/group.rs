@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::chain::{self, ChainHash, Tip};
 use crate::journal::Shared;
 use crate::queue::{Pending, Taken};
-use crate::{Fault, FaultKind, Head, Heads, Options, Signer};
+use crate::{Entry, Fault, FaultKind, Head, Heads, Options, Signer};
 
 /// What a backend of the journal does: one transaction at a time, all or nothing.
 pub trait Log: Send {
@@ -303,24 +303,24 @@ impl Drop for Abandon<'_> {
     }
 }
 
-/// Writes a record's JSON into `json`, with the commitment to its body; gives the salt.
-fn encode(json: &mut Vec<u8>, salts: &mut Salts, pending: &mut Pending) -> Result<Option<[u8; 16]>, Fault> {
-    let record = &mut pending.entry.record;
-    if !record.score.is_finite() || record.findings.iter().any(|finding| !finding.score.is_finite()) {
-        return Err(Fault::new(FaultKind::Invalid, "a score is not a finite number"));
-    }
-    let mut salt = None;
-    record.body = match &pending.entry.body {
-        Some(body) => {
-            let fresh = salts.next()?;
-            salt = Some(fresh);
-            Some(chain::commitment(&fresh, body))
-        }
-        None => None,
+/// Writes a record's JSON into `json`, with the commitment to its body as the last member; gives the salt.
+fn encode(json: &mut Vec<u8>, salts: &mut Salts, pending: &Pending) -> Result<Option<[u8; 16]>, Fault> {
+    let Entry { json: record, body } = &pending.entry;
+    let Some(members) = record.strip_suffix(b"}") else {
+        return Err(Fault::new(FaultKind::Invalid, "the record can't be said in JSON (a score is not a finite number)"));
     };
     json.clear();
-    serde_json::to_writer(json, record).map_err(|error| Fault::new(FaultKind::Invalid, error.to_string()))?;
-    Ok(salt)
+    let Some(body) = body else {
+        json.extend_from_slice(record);
+        return Ok(None);
+    };
+    let salt = salts.next()?;
+    json.extend_from_slice(members);
+    json.extend_from_slice(b",\"body\":");
+    let commitment = chain::commitment(&salt, body);
+    serde_json::to_writer(&mut *json, &commitment).map_err(|e| Fault::new(FaultKind::Invalid, e.to_string()))?;
+    json.push(b'}');
+    Ok(Some(salt))
 }
 
 /// Random salts, fetched from the system many at a time.

@@ -11,15 +11,24 @@ use crate::Error;
 /// One record to append, with the body it commits to.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// What happened. `body` is filled in by the journal.
-    pub record: Record,
+    /// What happened: the JSON of a [`Record`] without its `body`, which the journal adds.
+    pub json: Vec<u8>,
     /// What was said, when it is to be kept: stored beside the record, outside the chain.
     pub body: Option<Vec<u8>>,
 }
 
+impl Entry {
+    /// A record and its body. Scores that JSON can't say make an entry that the journal refuses.
+    pub fn new(record: &Record, body: Option<Vec<u8>>) -> Entry {
+        let sayable = record.score.is_finite() && record.findings.iter().all(|finding| finding.score.is_finite());
+        let json = if sayable { serde_json::to_vec(record).unwrap_or_default() } else { Vec::new() };
+        Entry { json, body }
+    }
+}
+
 impl From<Record> for Entry {
     fn from(record: Record) -> Entry {
-        Entry { record, body: None }
+        Entry::new(&record, None)
     }
 }
 

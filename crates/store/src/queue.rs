@@ -185,16 +185,9 @@ impl Queue {
     }
 }
 
-/// What an entry occupies, roughly: exact for what an outsider can make large.
+/// What an entry occupies.
 fn weight(entry: &Entry) -> usize {
-    const FINDING: usize = 256;
-    let record = &entry.record;
-    size_of::<Pending>()
-        + entry.body.as_ref().map_or(0, Vec::len)
-        + record.keys.iter().map(|k| k.len()).sum::<usize>()
-        + record.findings.len() * FINDING
-        + record.message_id.as_ref().map_or(0, |id| id.len())
-        + record.note.as_ref().map_or(0, |note| note.len())
+    size_of::<Pending>() + entry.json.capacity() + entry.body.as_ref().map_or(0, Vec::capacity)
 }
 
 /// Resolves when the journal is not saturated (or is closed: then an append
@@ -251,7 +244,7 @@ mod tests {
 
     fn entry(body: usize) -> Entry {
         let record = Record::new(Uuid::nil(), Timestamp::UNIX_EPOCH, RecordKind::Message);
-        Entry { record, body: Some(vec![0; body]) }
+        Entry::new(&record, Some(vec![0; body]))
     }
 
     #[test]

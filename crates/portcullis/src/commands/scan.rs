@@ -195,12 +195,12 @@ async fn judge_line(judge: &Judge, bytes: &[u8]) -> Result<(Answer, Effect), Str
     let (ruled, score) = judge.scan(message(judge, line)?).await;
     let findings = ruled
         .findings
-        .into_iter()
+        .iter()
         .map(|finding| Seen {
-            symbol: finding.symbol.into_owned(),
+            symbol: finding.symbol.to_string(),
             score: finding.score,
-            explain: finding.explain.into_owned(),
-            evidence: finding.evidence.map(|evidence| evidence.shown.into()),
+            explain: finding.explain.to_string(),
+            evidence: finding.evidence.as_ref().map(|evidence| evidence.shown.to_string()),
         })
         .collect();
     let effect = ruled.verdict.effect;

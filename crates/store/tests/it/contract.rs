@@ -6,10 +6,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use model::{Direction, Effect, Protocol};
-use store::{
-    Change, Decision, Error, FaultKind, FileVerdict, Held, Journal, Options, QuarantineFilter, Status, Store,
-    StoreOptions, Stored,
-};
+use store::{Change, Decision, Entry, Error, FaultKind, FileVerdict, Held, Journal, Options, QuarantineFilter, Status, Store, StoreOptions, Stored};
 use uuid::Uuid;
 
 use crate::support::{block_on, entry, fill, options, record};
@@ -135,8 +132,9 @@ fn many_threads_and_two_writers_at_once(backend: &dyn Backend) {
 
 fn a_record_that_json_cannot_hold_fails_alone(backend: &dyn Backend) {
     let journal = backend.journal(options("gateway")).unwrap();
-    let mut odd = entry(2, None);
-    odd.record.score = f32::NAN;
+    let mut odd = record(2);
+    odd.score = f32::NAN;
+    let odd = Entry::new(&odd, None);
     let tickets = [journal.append(entry(1, None)), journal.append(odd), journal.append(entry(3, None))];
     let outcomes = tickets.map(|ticket| ticket.wait().map_err(|fault| fault.kind));
     assert_eq!(outcomes, [Ok(1), Err(FaultKind::Invalid), Ok(2)]);
@@ -156,6 +154,7 @@ fn held(n: u128, account: &str) -> Held {
         findings: "[]".to_owned(),
         rule: Some("hold-links".to_owned()),
         notice: Some("It waits for review.".to_owned()),
+        digest: model::Digest([9; 16]),
         frame: b"<message/>".to_vec(),
         parts: r#"["peace? I hate the word"]"#.to_owned(),
     }

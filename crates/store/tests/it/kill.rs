@@ -11,9 +11,9 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
-use store::{Durability, Journal, Options, reader, verify};
+use store::{Durability, Entry, Journal, Options, reader, verify};
 
-use crate::support::{Numbers, entry, options, proof};
+use crate::support::{Numbers, options, proof, record};
 
 const DIR: &str = "PORTCULLIS_KILL_DIR";
 const DURABILITY: &str = "PORTCULLIS_KILL_DURABILITY";
@@ -128,8 +128,10 @@ fn child() {
             let (journal, sender) = (&journal, sender.clone());
             scope.spawn(move || {
                 for n in 0.. {
-                    let entry = entry(n, (n % 4 == thread).then_some("parting is such sweet sorrow"));
-                    let id = entry.record.id;
+                    let record = record(n);
+                    let id = record.id;
+                    let body = (n % 4 == thread).then(|| b"parting is such sweet sorrow".to_vec());
+                    let entry = Entry::new(&record, body);
                     if sender.send((id, journal.append(entry))).is_err() {
                         return;
                     }

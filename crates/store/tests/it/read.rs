@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use store::{Journal, follow, reader, tail};
+use store::{Entry, Journal, follow, reader, tail};
 use uuid::Uuid;
 
 use crate::support::{entry, fill, filled, open, options, record, record_at};
@@ -87,9 +87,9 @@ fn a_record_is_found_by_its_id_and_its_body_with_it() {
     let journal = open(dir.path());
     let mut ids = Vec::new();
     for n in 0..1_500 {
-        let entry = entry(n * 10, Some("it is the east"));
-        ids.push(entry.record.id);
-        drop(journal.append(entry));
+        let record = record(n * 10);
+        ids.push(record.id);
+        drop(journal.append(Entry::new(&record, Some(b"it is the east".to_vec()))));
     }
     journal.close();
     let mut reader = reader(dir.path()).unwrap();

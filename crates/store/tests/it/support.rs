@@ -42,7 +42,7 @@ pub(crate) fn record(n: u64) -> Record {
 }
 
 pub(crate) fn entry(n: u64, body: Option<&str>) -> Entry {
-    Entry { record: record(n), body: body.map(|body| body.as_bytes().to_vec()) }
+    Entry::new(&record(n), body.map(|body| body.as_bytes().to_vec()))
 }
 
 fn party(account: &str) -> Then {

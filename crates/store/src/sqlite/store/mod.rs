@@ -54,7 +54,8 @@ CREATE TABLE quarantine (
     decided_by TEXT,
     decided_at INTEGER,
     reason     TEXT,
-    leased     INTEGER
+    leased     INTEGER,
+    digest     TEXT NOT NULL
 );
 CREATE INDEX quarantine_status ON quarantine (status, account);
 CREATE INDEX quarantine_revision ON quarantine (revision);

@@ -11,7 +11,7 @@
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
-use model::{Direction, LimitHit, Protocol};
+use model::{Digest, Direction, LimitHit, Protocol};
 use rusqlite::{OptionalExtension, Row, ToSql, Transaction, params, params_from_iter};
 use uuid::Uuid;
 
@@ -92,6 +92,8 @@ pub struct Held {
     pub rule: Option<String>,
     /// The rule's words.
     pub notice: Option<String>,
+    /// Digest of the content, by which its crossings are recognised.
+    pub digest: Digest,
     /// The frame to be delivered, canonical; empty once settled.
     pub frame: Vec<u8>,
     /// Its readable parts as JSON; empty once settled.
@@ -159,7 +161,7 @@ pub struct QuarantineCounts {
 }
 
 const COLUMNS: &str = "SELECT number, id, time, protocol, direction, account, peer, sender, recipient, findings, \
-                       rule, notice, bytes, status, decided_by, decided_at, reason FROM quarantine";
+                       rule, notice, bytes, status, decided_by, decided_at, reason, digest FROM quarantine";
 
 impl Store {
     /// Keeps a message back. At a bound it is refused ([`Error::Full`]), and the
@@ -179,8 +181,8 @@ impl Store {
             let added = transaction
                 .prepare_cached(
                     "INSERT INTO quarantine (id, revision, time, protocol, direction, account, peer, sender, recipient,
-                                             findings, rule, notice, frame, parts, bytes, status)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, 'held')
+                                             findings, rule, notice, frame, parts, bytes, digest, status)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, 'held')
                      ON CONFLICT (id) DO NOTHING",
                 )?
                 .execute(params![
@@ -199,6 +201,7 @@ impl Store {
                     message.frame,
                     message.parts,
                     as_i64(bytes),
+                    message.digest.to_string(),
                 ])?;
             if added > 0 {
                 add_to_totals(transaction, 1, as_i64(bytes))?;
@@ -442,6 +445,7 @@ fn summary_row(row: &Row<'_>) -> rusqlite::Result<HeldSummary> {
             findings: row.get(9)?,
             rule: row.get(10)?,
             notice: row.get(11)?,
+            digest: digest_column(row, 17)?,
             frame: Vec::new(),
             parts: String::new(),
         },
@@ -454,6 +458,11 @@ fn summary_row(row: &Row<'_>) -> rusqlite::Result<HeldSummary> {
 fn status_column(row: &Row<'_>, column: usize) -> rusqlite::Result<Status> {
     let name: String = row.get(column)?;
     Status::parse(&name).ok_or_else(|| unreadable(column, format!("no status {name:?}")))
+}
+
+fn digest_column(row: &Row<'_>, column: usize) -> rusqlite::Result<Digest> {
+    let hex: String = row.get(column)?;
+    hex.parse().map_err(|why| unreadable(column, format!("{hex:?}: {why}")))
 }
 
 fn id_column(row: &Row<'_>, column: usize) -> rusqlite::Result<Uuid> {
