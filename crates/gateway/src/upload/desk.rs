@@ -4,12 +4,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use judge::{Judge, Upload};
-use model::{Address, Direction, Effect, PartyKind, Protocol};
+use model::{Address, Direction, Effect, PartyKind};
+use parking_lot::Mutex;
 use store::Store;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use url::Url;
 
 use super::origins::Origin;
 use super::{Crossing, FileJudge, FileVerdict, Judging, OriginId, Origins, Ruling, UploadedFile, VerdictKey, Verdicts};
+use crate::recent::Recent;
+use crate::xmpp::host;
+
+/// Origins kept at hand; a server has one or two.
+const ORIGINS_AT_HAND: usize = 1_024;
 
 /// Decides on files through the judge, each on record.
 pub struct FileDesk {
@@ -26,11 +33,9 @@ impl FileDesk {
 impl FileJudge for FileDesk {
     fn judge(&self, file: UploadedFile) -> Judging<'_> {
         Box::pin(async move {
-            let service = Address::account(file.domain.as_str());
-            let service = self.judge.party(Protocol::Xmpp, service, PartyKind::Service);
-            let account = file.account.map(|account| {
-                self.judge.party(Protocol::Xmpp, Address::account(account), PartyKind::Person)
-            });
+            let party = |account: &str, kind| host::party(&self.judge, &file.domain, Address::account(account), kind);
+            let service = party(&file.domain, PartyKind::Service);
+            let account = file.account.as_deref().map(|account| party(account, PartyKind::Person));
             let (from, to, direction) = match (file.crossing, account) {
                 (Crossing::Upload, Some(account)) => (account, service, Direction::FromClient),
                 (Crossing::Upload, None) => (service.clone(), service, Direction::FromClient),
@@ -53,33 +58,65 @@ impl FileJudge for FileDesk {
             }
         })
     }
+
+    fn rules(&self) -> Arc<str> {
+        let rules = self.judge.rules();
+        format!("{}+{}", rules.policy.version(), rules.indicators).into()
+    }
 }
 
-/// Origins in the store: GET URLs stay good over restarts.
+/// Origins in the store: GET URLs stay good over restarts. Those in use are at hand, so that the store is asked once,
+/// and written before the first slot of an origin is offered.
 pub struct StoredOrigins {
     store: Arc<Store>,
+    at_hand: Mutex<Recent<OriginId, Origin>>,
 }
 
 impl StoredOrigins {
     /// Over a store.
     pub fn new(store: Arc<Store>) -> StoredOrigins {
-        StoredOrigins { store }
+        StoredOrigins { store, at_hand: Mutex::new(Recent::new(ORIGINS_AT_HAND, "upload.origins_at_hand")) }
+    }
+
+    fn stored(&self, id: &OriginId) -> Option<Origin> {
+        let kept = off_the_worker(|| self.store.upload(id.as_str())).ok()??;
+        let (domain, base) = kept.split_once(' ')?;
+        Some(Origin { domain: domain.to_owned(), base: Url::parse(base).ok()? })
+    }
+
+    fn keep_at_hand(&self, id: &OriginId, origin: &Origin) {
+        self.at_hand.lock().entry(id.clone(), || origin.clone());
+    }
+}
+
+/// Runs what may block, the worker's other tasks handed to another one meanwhile.
+fn off_the_worker<T>(blocking: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(blocking),
+        _ => blocking(),
     }
 }
 
 impl Origins for StoredOrigins {
     fn get(&self, id: &OriginId) -> Option<Origin> {
-        let kept = self.store.upload(id.as_str()).ok()??;
-        let (domain, base) = kept.split_once(' ')?;
-        Some(Origin { domain: domain.to_owned(), base: Url::parse(base).ok()? })
+        if let Some(origin) = self.at_hand.lock().get(id) {
+            return Some(origin.clone());
+        }
+        let origin = self.stored(id)?;
+        self.keep_at_hand(id, &origin);
+        Some(origin)
     }
 
     fn put(&self, id: &OriginId, origin: &Origin) -> bool {
         if self.get(id).is_some() {
             return true;
         }
-        match self.store.put_upload(id.as_str(), &format!("{} {}", origin.domain, origin.base)) {
-            Ok(()) => true,
+        let text = format!("{} {}", origin.domain, origin.base);
+        match off_the_worker(|| self.store.put_upload(id.as_str(), &text)) {
+            Ok(()) => {
+                self.keep_at_hand(id, origin);
+                true
+            }
             Err(error) => {
                 tracing::error!(%error, "an upload origin can't be kept, so the slot is refused");
                 false
@@ -100,7 +137,7 @@ impl StoredVerdicts {
     }
 
     fn key(key: &VerdictKey) -> String {
-        format!("{} {} {}", key.length, key.validator, key.url)
+        format!("{} {} {} {}", key.rules, key.length, key.validator, key.url)
     }
 }
 

@@ -61,7 +61,7 @@ impl Uploads {
         }
 
         let seen = Seen::of(&resource, answer.headers());
-        match seen.key().and_then(|key| self.verdicts.get(&key)) {
+        match self.known(seen.key(self.judge.rules())).await {
             Some(Ruling::Stop(notice)) => return Err(("blocked", Refusal::policy(&notice))),
             Some(Ruling::Pass) => return Ok(("passed", self.pass_through(answer, is_head))),
             None => {}
@@ -87,6 +87,12 @@ impl Uploads {
                 answer.map(|answer| ("checked", answer)).map_err(|refusal| ("spool", refusal))
             }
         }
+    }
+
+    /// What was decided about this state of a file.
+    async fn known(&self, key: Option<VerdictKey>) -> Option<Ruling> {
+        let (verdicts, key) = (Arc::clone(&self.verdicts), key?);
+        tokio::task::spawn_blocking(move || verdicts.get(&key)).await.ok()?
     }
 
     /// The server's answer with its length and range.
@@ -192,15 +198,20 @@ impl Uploads {
             sha256: file.sha256,
             url: resource.url(),
         };
+        let rules = self.judge.rules();
         let verdict = timeout(self.limits.judge_deadline, self.judge.judge(uploaded)).await.map_err(|_elapsed| {
             tracing::warn!(domain = %resource.domain, "no verdict on a download in time");
             Refusal::busy("the file could not be checked in time; try again")
         })?;
         let ruling = verdict.ruling();
+        // What was decided while the rules changed may have been decided by either.
         if verdict.is_final
-            && let Some(key) = seen.key_for(file.size)
+            && self.judge.rules() == rules
+            && let Some(key) = seen.key_for(file.size, rules)
         {
-            self.verdicts.put(&key, &ruling);
+            let (verdicts, kept) = (Arc::clone(&self.verdicts), ruling.clone());
+            // Waited for, so that who asks next finds it; when that fails, the file is checked again.
+            let _forgotten = tokio::task::spawn_blocking(move || verdicts.put(&key, &kept)).await;
         }
         Ok(ruling)
     }
@@ -225,12 +236,12 @@ impl Seen {
         Seen { url: resource.url(), validator, length }
     }
 
-    fn key(&self) -> Option<VerdictKey> {
-        self.key_for(self.length?)
+    fn key(&self, rules: Arc<str>) -> Option<VerdictKey> {
+        self.key_for(self.length?, rules)
     }
 
-    fn key_for(&self, length: u64) -> Option<VerdictKey> {
-        Some(VerdictKey { url: self.url.clone(), validator: self.validator.clone()?, length })
+    fn key_for(&self, length: u64, rules: Arc<str>) -> Option<VerdictKey> {
+        Some(VerdictKey { url: self.url.clone(), validator: self.validator.clone()?, length, rules })
     }
 }
 

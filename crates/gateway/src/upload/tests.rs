@@ -120,6 +120,7 @@ struct FakeJudge {
     asked: AtomicUsize,
     gate: Semaphore,
     is_final: bool,
+    rules: Mutex<Arc<str>>,
 }
 
 impl FileJudge for FakeJudge {
@@ -134,6 +135,10 @@ impl FileJudge for FakeJudge {
             let effect = if is_bad { Effect::Block } else { Effect::Allow };
             FileVerdict { effect, notice, is_final: self.is_final }
         })
+    }
+
+    fn rules(&self) -> Arc<str> {
+        Arc::clone(&self.rules.lock())
     }
 }
 
@@ -160,7 +165,12 @@ async fn world() -> World {
 impl World {
     async fn new(limits: Limits, is_final: bool, certificates: Option<Arc<Certificates>>) -> World {
         let (server, server_port) = FakeServer::start().await;
-        let judge = Arc::new(FakeJudge { asked: AtomicUsize::new(0), gate: Semaphore::new(100), is_final });
+        let judge = Arc::new(FakeJudge {
+            asked: AtomicUsize::new(0),
+            gate: Semaphore::new(100),
+            is_final,
+            rules: Mutex::new("1".into()),
+        });
         let domain = UploadDomain {
             domain: "example.org".to_owned(),
             server: "127.0.0.1".to_owned(),
@@ -597,4 +607,55 @@ async fn the_listener_speaks_tls() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     assert_eq!(answer.get(9..12), Some("404"));
+}
+
+#[tokio::test]
+async fn a_verdict_is_good_for_the_rules_it_was_made_by() {
+    let world = world().await;
+    let offer = world.offer("cat.txt", GOOD.len());
+    assert_eq!(world.put(&offer, GOOD).await.status, 201);
+    for (rules, asked) in [("1", 2), ("1", 2), ("2", 3), ("2", 3), ("1", 3)] {
+        *world.judge.rules.lock() = rules.into();
+        assert_eq!(world.get(&offer, "").await.status, 200);
+        assert_eq!(world.asked(), asked, "rules {rules}");
+    }
+}
+
+#[tokio::test]
+async fn a_check_during_which_the_rules_changed_is_made_again() {
+    let world = world().await;
+    let offer = world.offer("cat.txt", GOOD.len());
+    assert_eq!(world.put(&offer, GOOD).await.status, 201);
+    let held = world.judge.gate.acquire_many(100).await.unwrap();
+    let change = async {
+        while world.asked() < 2 {
+            tokio::task::yield_now().await;
+        }
+        *world.judge.rules.lock() = "2".into();
+        drop(held);
+    };
+    let (reply, ()) = tokio::join!(world.get(&offer, ""), change);
+    assert_eq!(reply.status, 200);
+    world.get(&offer, "").await;
+    assert_eq!(world.asked(), 3);
+    world.get(&offer, "").await;
+    assert_eq!(world.asked(), 3);
+}
+
+#[tokio::test]
+async fn origins_outlive_the_process_and_are_asked_for_once() {
+    let data = tempfile::tempdir().unwrap();
+    let open = || Arc::new(store::Store::open(data.path(), store::StoreOptions::default()).unwrap());
+    let file = url::Url::parse("https://upload.example.org/up/1/cat.jpg").unwrap();
+    let origin = origins::Origin::of("example.org", &file);
+    let id = OriginId::of(&origin);
+    let first = StoredOrigins::new(open());
+    assert_eq!(first.get(&id), None);
+    assert!(first.put(&id, &origin) && first.put(&id, &origin));
+    assert_eq!(first.get(&id).as_ref(), Some(&origin));
+    drop(first);
+    let second = StoredOrigins::new(open());
+    for _ in 0..2 {
+        assert_eq!(second.get(&id).as_ref(), Some(&origin));
+    }
 }

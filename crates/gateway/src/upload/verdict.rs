@@ -75,6 +75,8 @@ pub type Judging<'a> = Pin<Box<dyn Future<Output = FileVerdict> + Send + 'a>>;
 pub trait FileJudge: Send + Sync {
     /// Decides on one file and records it. Dropping the future gives the decision up.
     fn judge(&self, file: UploadedFile) -> Judging<'_>;
+    /// Version of the rules and indicators it decides by now: a decision is good for as long as they are.
+    fn rules(&self) -> Arc<str>;
 }
 
 /// Pass or stop, with what to say.
@@ -95,10 +97,12 @@ pub struct VerdictKey {
     pub validator: String,
     /// Size in bytes.
     pub length: u64,
+    /// What it was decided by ([`FileJudge::rules`]).
+    pub rules: Arc<str>,
 }
 
-/// The memory of decisions on files at the server. Forgetting costs another check, nothing else, so indicators that
-/// change may simply empty it.
+/// The memory of decisions on files at the server. Forgetting costs another check, nothing else. May block: it is
+/// asked off the workers.
 pub trait Verdicts: Send + Sync {
     /// What was decided about this state of the file.
     fn get(&self, key: &VerdictKey) -> Option<Ruling>;

@@ -5,11 +5,26 @@ use std::time::Instant;
 
 use judge::Judge;
 use model::{Address, Party, PartyKind, Protocol, Side};
-use wire::xmpp::dialect::{Slot, SlotRequest, Slots};
 use tracing::warn;
+use wire::xmpp::dialect::{Slot, SlotRequest, Slots};
 use wire::xmpp::hear::Parties;
 
 use crate::upload::{SlotKeeper, SlotRequest as UpstreamSlot};
+
+/// Who is behind an address, for the server of `served`: that domain and the services under it are our own, whatever
+/// the directory says.
+pub(crate) fn party(judge: &Judge, served: &str, address: Address, kind: PartyKind) -> Arc<Party> {
+    let mut party = judge.party(Protocol::Xmpp, address, kind);
+    if party.side == Side::External && is_ours(served, party.address.domain()) {
+        Arc::make_mut(&mut party).side = Side::Internal;
+    }
+    party
+}
+
+fn is_ours(served: &str, domain: &str) -> bool {
+    let above = domain.len().checked_sub(served.len()).and_then(|at| domain.split_at_checked(at));
+    above.is_some_and(|(rest, end)| end.eq_ignore_ascii_case(served) && (rest.is_empty() || rest.ends_with('.')))
+}
 
 /// One served domain's answers.
 pub(crate) struct Host {
@@ -22,20 +37,11 @@ impl Host {
     pub(crate) fn new(judge: Judge, domain: Arc<str>, uploads: Option<Arc<SlotKeeper>>) -> Host {
         Host { judge, domain, uploads }
     }
-
-    /// The served domain and the services under it are our own, whatever the directory says.
-    fn is_ours(&self, domain: &str) -> bool {
-        domain.strip_suffix(&*self.domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-    }
 }
 
 impl Parties for Host {
     fn party(&self, address: Address, kind: PartyKind) -> Arc<Party> {
-        let mut party = self.judge.party(Protocol::Xmpp, address, kind);
-        if party.side == Side::External && self.is_ours(party.address.domain()) {
-            Arc::make_mut(&mut party).side = Side::Internal;
-        }
-        party
+        party(&self.judge, &self.domain, address, kind)
     }
 }
 
@@ -65,6 +71,26 @@ impl Slots for Host {
                 warn!(account = %party.address.account, %refused, "an upload slot can't be led through");
                 None
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_served_domain_and_what_lies_under_it_are_ours() {
+        for (domain, ours) in [
+            ("example.org", true),
+            ("Example.ORG", true),
+            ("rooms.example.org", true),
+            ("notexample.org", false),
+            ("example.org.evil.example", false),
+            ("org", false),
+            ("", false),
+        ] {
+            assert_eq!(is_ours("example.org", domain), ours, "{domain}");
         }
     }
 }

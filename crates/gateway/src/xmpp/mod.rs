@@ -2,7 +2,7 @@
 //! legs stand; from there on it is a [`Session`](crate::session::Session) like any other.
 
 mod greet;
-mod host;
+pub(crate) mod host;
 mod probe;
 mod server;
 
@@ -11,14 +11,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use rustls::ClientConfig;
 use wire::xmpp::dialect::Settings;
 
 use crate::listen::Arrival;
 use crate::session::Shared;
 use crate::task::Drain;
-use crate::tls::Certificates;
+use crate::tls::{Certificates, Inside};
 use crate::upload::SlotKeeper;
-use crate::upstream::{Dialer, TrustError, Upstream, UpstreamTls};
+use crate::upstream::{Dialer, TrustError, Upstream, UpstreamTls, client_config};
 
 pub use probe::{Probed, probe};
 pub use server::ServerError;
@@ -53,6 +54,8 @@ pub struct Parts {
 /// Leads XMPP clients to their servers.
 pub struct Gateway {
     parts: Parts,
+    /// What the server of each domain is checked against, in the order of the domains.
+    checks: Vec<Arc<ClientConfig>>,
     /// One host a served domain, made at first use.
     hosts: Mutex<HashMap<String, Served>>,
 }
@@ -70,12 +73,15 @@ pub(crate) struct Served {
 const SERVED: usize = 256;
 
 impl Gateway {
-    /// A gateway, its settings checked.
+    /// A gateway, its settings checked and the files they name read.
     pub fn new(parts: Parts) -> Result<Arc<Gateway>, TrustError> {
-        for domain in &parts.domains {
-            Dialer::new(&domain.upstream)?;
+        let mut checks = Vec::with_capacity(parts.domains.len());
+        for Domain { upstream, .. } in &parts.domains {
+            let check = client_config(&upstream.trust, Inside::XmppClient)?;
+            dialer(upstream, &upstream.domain, &check)?;
+            checks.push(check);
         }
-        Ok(Arc::new(Gateway { parts, hosts: Mutex::new(HashMap::new()) }))
+        Ok(Arc::new(Gateway { parts, checks, hosts: Mutex::new(HashMap::new()) }))
     }
 
     /// Runs one client's connection to its end.
@@ -103,17 +109,22 @@ impl Gateway {
         if let Some(served) = hosts.get(&name) {
             return Some(served.clone());
         }
-        let named = self.parts.domains.iter().find(|d| d.name.as_deref() == Some(&*name));
-        let domain = named.or_else(|| self.parts.domains.iter().find(|d| d.name.is_none()))?;
-        let upstream = Upstream { domain: name.clone(), ..domain.upstream.clone() };
-        let dialer = Dialer::new(&upstream).ok()?;
+        let mut domains = self.parts.domains.iter().zip(&self.checks);
+        let named = domains.clone().find(|(domain, _)| domain.name.as_deref() == Some(&*name));
+        let (domain, check) = named.or_else(|| domains.find(|(domain, _)| domain.name.is_none()))?;
+        let dialer = dialer(&domain.upstream, &name, check).ok()?;
         let shared: Arc<str> = name.as_str().into();
         let host = host::Host::new(self.parts.shared.judge.clone(), shared.clone(), self.parts.uploads.clone());
-        let served = Served { domain: shared, tls: upstream.tls, dialer, host: Arc::new(host) };
+        let served = Served { domain: shared, tls: domain.upstream.tls, dialer, host: Arc::new(host) };
         if hosts.len() >= SERVED {
             hosts.clear();
         }
         hosts.insert(name, served.clone());
         Some(served)
     }
+}
+
+/// Who dials a domain's server, whose certificate has to name `name`.
+fn dialer(upstream: &Upstream, name: &str, check: &Arc<ClientConfig>) -> Result<Dialer, TrustError> {
+    Dialer::with_config(upstream.address.clone(), name, &upstream.trust, Arc::clone(check))
 }

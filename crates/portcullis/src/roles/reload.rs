@@ -39,7 +39,7 @@ pub async fn watch(config: Config, judge: Judge, mut drain: Drain) {
                 let indicators = loaded.rules.indicators.clone();
                 judge.set_rules(loaded.rules);
                 judge.set_directory(loaded.directory);
-                // Files that passed under the old rules are looked at again.
+                // What was decided by other rules is not found any more; by another directory it would be.
                 if let Some(store) = judge.store().cloned() {
                     let cleared = tokio::task::spawn_blocking(move || store.clear_file_verdicts()).await;
                     if !matches!(cleared, Ok(Ok(()))) {
