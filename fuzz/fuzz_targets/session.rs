@@ -41,7 +41,7 @@ fn carry_out(dialect: &mut Xmpp, from: End, steps: Vec<Step>) {
                 let enforced = dialect.enforce(from, &bytes, Ruling { verdict: &verdict, findings: &[], message: &message });
                 match enforced.forward {
                     Some(bytes) => drop(dialect.wrote(from, tag, &bytes)),
-                    None => dialect.kept(from, tag),
+                    None => drop(dialect.kept(from, tag)),
                 }
                 if let Some(reply) = enforced.reply {
                     let tag = dialect.own(from);

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use model::Party;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
+use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 use wire::dialect::{End, Parked};
@@ -37,23 +38,26 @@ pub enum Letter {
     Shutdown,
 }
 
-/// What became of a released message; dropped unsigned, it stays released.
+/// A quarantine entry, and why it can't be delivered if it can't.
+pub type Outcome = (Uuid, Result<(), &'static str>);
+
+/// What became of a released message; dropped unsigned, it stays released and is tried again.
 pub struct Receipt {
     /// The quarantine entry.
     pub id: Uuid,
-    /// Where to report.
-    pub office: mpsc::Sender<(Uuid, Result<(), &'static str>)>,
+    /// Where to report; there is room for it.
+    pub office: OwnedPermit<Outcome>,
 }
 
 impl Receipt {
     /// It was written to the leg.
     pub fn delivered(self) {
-        let _closed = self.office.try_send((self.id, Ok(())));
+        self.office.send((self.id, Ok(())));
     }
 
     /// It can't be delivered, ever.
     pub fn failed(self, why: &'static str) {
-        let _closed = self.office.try_send((self.id, Err(why)));
+        self.office.send((self.id, Err(why)));
     }
 }
 
@@ -68,20 +72,45 @@ struct Mailbox {
 const MAIL: usize = 1_024;
 
 impl Mailbox {
-    fn post(&self, letter: Letter) -> bool {
+    /// Takes a letter, or gives it back when too many wait. What concerns the session itself always fits: each of
+    /// those is sent once or twice in its life.
+    fn post(&self, letter: Letter) -> Result<(), Letter> {
         let mut letters = self.letters.lock();
-        let fits = letters.len() < MAIL;
-        if fits {
-            letters.push_back(letter);
-            self.waker.wake();
+        if matches!(letter, Letter::Release { .. }) && letters.len() >= MAIL {
+            return Err(letter);
         }
-        fits
+        letters.push_back(letter);
+        drop(letters);
+        self.waker.wake();
+        Ok(())
     }
 }
 
 enum Resumable {
-    Live(u64),
+    /// Held by a connection, of this account.
+    Live(u64, Box<str>),
     Parked(Parked, Instant),
+}
+
+impl Resumable {
+    fn account(&self) -> &str {
+        match self {
+            Resumable::Live(_, account) => account,
+            Resumable::Parked(parked, _) => &parked.account,
+        }
+    }
+}
+
+/// What a session is taken up by: an id means something at its domain only.
+type ResumeKey = (Box<str>, Box<str>);
+
+fn resume_key(domain: &str, id: &str) -> ResumeKey {
+    (domain.to_ascii_lowercase().into(), id.into())
+}
+
+/// The key of a session of this account.
+fn key_of(account: &str, id: &str) -> ResumeKey {
+    resume_key(account.rsplit('@').next().unwrap_or(account), id)
 }
 
 #[derive(Default)]
@@ -89,8 +118,8 @@ struct Inner {
     next: u64,
     mailboxes: HashMap<u64, Arc<Mailbox>>,
     accounts: HashMap<Box<str>, SmallVec<[u64; 2]>>,
-    resumable: HashMap<Box<str>, Resumable>,
-    parked: VecDeque<Box<str>>,
+    resumable: HashMap<ResumeKey, Resumable>,
+    parked: VecDeque<ResumeKey>,
 }
 
 /// Everybody who is connected, and who may come back. Cheap to clone.
@@ -129,7 +158,7 @@ impl Registry {
         self.len() == 0
     }
 
-    /// Posts a letter to one session of an account; gives it back when there is none.
+    /// Posts a letter to one session of an account; gives it back when there is none, or too much waits for it.
     pub fn post(&self, account: &str, letter: Letter) -> Result<(), Letter> {
         let mailbox = {
             let inner = self.inner.lock();
@@ -137,10 +166,7 @@ impl Registry {
             session.and_then(|id| inner.mailboxes.get(id)).cloned()
         };
         match mailbox {
-            Some(mailbox) => {
-                mailbox.post(letter);
-                Ok(())
-            }
+            Some(mailbox) => mailbox.post(letter),
             None => Err(letter),
         }
     }
@@ -154,7 +180,7 @@ impl Registry {
     pub fn shut_down(&self) {
         let mailboxes: Vec<_> = self.inner.lock().mailboxes.values().cloned().collect();
         for mailbox in mailboxes {
-            mailbox.post(Letter::Shutdown);
+            let _fits = mailbox.post(Letter::Shutdown);
         }
     }
 
@@ -162,34 +188,41 @@ impl Registry {
     pub fn park(&self, parked: Parked) {
         let mut inner = self.inner.lock();
         let now = Instant::now();
-        inner.parked.push_back(parked.id.clone());
-        inner.resumable.insert(parked.id.clone(), Resumable::Parked(parked, now));
-        while let Some(id) = inner.parked.front() {
-            let stale = match inner.resumable.get(id) {
+        let key = key_of(&parked.account, &parked.id);
+        inner.parked.push_back(key.clone());
+        inner.resumable.insert(key, Resumable::Parked(parked, now));
+        while let Some(key) = inner.parked.front() {
+            let stale = match inner.resumable.get(key) {
                 Some(Resumable::Parked(_, since)) => now.duration_since(*since) > self.parked_for,
-                Some(Resumable::Live(_)) | None => true,
+                Some(Resumable::Live(..)) | None => true,
             };
             let over = inner.parked.len() > self.parked_most;
             if !stale && !over {
                 break;
             }
-            let Some(id) = inner.parked.pop_front() else { break };
-            if matches!(inner.resumable.get(&id), Some(Resumable::Parked(..))) {
-                inner.resumable.remove(&id);
+            let Some(key) = inner.parked.pop_front() else { break };
+            if matches!(inner.resumable.get(&key), Some(Resumable::Parked(..))) {
+                inner.resumable.remove(&key);
             }
         }
     }
 
     /// Asks for a session to take it up: parked, or still held by a connection
-    /// that does not know yet that its client is gone.
-    pub fn claim(&self, id: &str) -> Claim {
+    /// that does not know yet that its client is gone. `account` is who asks, where that is known: nobody else's
+    /// session is touched.
+    pub fn claim(&self, domain: &str, id: &str, account: Option<&str>) -> Claim {
+        let key = resume_key(domain, id);
         let mut inner = self.inner.lock();
-        match inner.resumable.remove(id) {
+        let fits = |held: &Resumable| account.is_none_or(|asks| same_account(asks, held.account()));
+        if !inner.resumable.get(&key).is_some_and(fits) {
+            return Claim::Here(None);
+        }
+        match inner.resumable.remove(&key) {
             Some(Resumable::Parked(parked, since)) if since.elapsed() <= self.parked_for => Claim::Here(Some(parked)),
-            Some(Resumable::Live(session)) => {
+            Some(Resumable::Live(session, _)) => {
                 let (sender, receiver) = oneshot::channel();
                 if let Some(mailbox) = inner.mailboxes.get(&session) {
-                    mailbox.post(Letter::Yield(sender));
+                    let _fits = mailbox.post(Letter::Yield(sender));
                 }
                 Claim::Coming(receiver)
             }
@@ -198,12 +231,30 @@ impl Registry {
     }
 }
 
+/// Whether two spellings name one account; servers fold case when they prepare a name (RFC 7622).
+fn same_account(a: &str, b: &str) -> bool {
+    a.eq_ignore_ascii_case(b) || a.to_lowercase() == b.to_lowercase()
+}
+
 /// A session being looked for.
 pub enum Claim {
     /// Found, or not.
     Here(Option<Parked>),
     /// Another connection is finishing with it.
     Coming(oneshot::Receiver<Option<Parked>>),
+}
+
+impl Claim {
+    /// Nobody waits for it any more: what was found all the same.
+    pub fn give_up(self) -> Option<Parked> {
+        match self {
+            Claim::Here(parked) => parked,
+            Claim::Coming(mut receiver) => {
+                receiver.close();
+                receiver.try_recv().ok().flatten()
+            }
+        }
+    }
 }
 
 impl Future for Claim {
@@ -223,14 +274,24 @@ pub struct Live {
     id: u64,
     mailbox: Arc<Mailbox>,
     account: Option<Box<str>>,
-    resumable: Option<Box<str>>,
+    resumable: Option<ResumeKey>,
 }
 
 impl Live {
-    /// The next letter, if any.
-    pub fn poll_letter(&self, cx: &mut Context<'_>) -> Option<Letter> {
+    /// The next letter, if any. Releases wait, in order, as long as there is no room for the first of them; other
+    /// letters don't wait behind them.
+    pub fn poll_letter(&self, cx: &mut Context<'_>, has_room: impl Fn(End) -> bool) -> Option<Letter> {
         self.mailbox.waker.register(cx.waker());
-        self.mailbox.letters.lock().pop_front()
+        let mut letters = self.mailbox.letters.lock();
+        let mut held = false;
+        let next = letters.iter().position(|letter| match letter {
+            Letter::Release { to, .. } => {
+                held |= !has_room(*to);
+                !held
+            }
+            Letter::Yield(_) | Letter::Shutdown => true,
+        })?;
+        letters.remove(next)
     }
 
     /// The client is this party from now on.
@@ -238,14 +299,16 @@ impl Live {
         let account = party.address.account.clone();
         self.registry.inner.lock().accounts.entry(account.clone()).or_default().push(self.id);
         self.account = Some(account.clone());
-        // A full queue means the office is busy; it looks through all accounts online every so often.
+        // A full queue means the office is busy; it looks through all accounts every so often.
         let _busy = self.registry.logins.try_send(account);
     }
 
-    /// The client may come back under this id.
+    /// The client, which has logged in, may come back under this id.
     pub fn resumable(&mut self, id: &str) {
-        self.registry.inner.lock().resumable.insert(id.into(), Resumable::Live(self.id));
-        self.resumable = Some(id.into());
+        let Some(account) = &self.account else { return };
+        let key = key_of(account, id);
+        self.registry.inner.lock().resumable.insert(key.clone(), Resumable::Live(self.id, account.clone()));
+        self.resumable = Some(key);
     }
 }
 
@@ -261,10 +324,10 @@ impl Drop for Live {
                 inner.accounts.remove(account);
             }
         }
-        if let Some(id) = &self.resumable
-            && matches!(inner.resumable.get(id), Some(Resumable::Live(session)) if *session == self.id)
+        if let Some(key) = &self.resumable
+            && matches!(inner.resumable.get(key), Some(Resumable::Live(session, _)) if *session == self.id)
         {
-            inner.resumable.remove(id);
+            inner.resumable.remove(key);
         }
     }
 }

@@ -10,15 +10,20 @@ use judge::Judge;
 use model::{Direction, Record, RecordKind};
 use store::{Entry, Journal, Store};
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 use uuid::Uuid;
 use wire::dialect::End;
 
-use crate::registry::{Letter, Receipt, Registry};
+use crate::registry::{Letter, Outcome, Receipt, Registry};
 use crate::task::Drain;
 
 /// How often the store is asked for changes: how long a release takes to go out.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How often all that was released is gone through, whatever was missed: a full queue, a session that ended in between.
+const PASS_EVERY: Duration = Duration::from_secs(30);
+/// How long the sessions' last receipts are waited for when the gateway goes down.
+const LAST_RECEIPTS: Duration = Duration::from_secs(10);
 /// Released messages on their way at a time.
 const ON_THE_WAY: usize = 1_024;
 
@@ -26,16 +31,32 @@ const ON_THE_WAY: usize = 1_024;
 pub async fn run(judge: Judge, registry: Registry, mut logins: mpsc::Receiver<Box<str>>, mut drain: Drain) {
     let (Some(journal), Some(store)) = (judge.journal().cloned(), judge.store().cloned()) else { return };
     let (sender, mut receipts) = mpsc::channel(ON_THE_WAY);
-    let office = Office { journal, store, registry, sender };
+    let office = Office { journal, store: store.clone(), registry, sender };
     let mut revision = 0;
     let mut clock = tokio::time::interval(LOOK_EVERY);
+    let mut pass = tokio::time::interval(PASS_EVERY);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    pass.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            () = drain.begun() => return,
-            Some((id, outcome)) = receipts.recv() => office.settle(id, outcome).await,
+            () = drain.begun() => break,
+            Some(outcome) = receipts.recv() => settle(&store, outcome).await,
             Some(account) = logins.recv() => office.deliver(account.into_string(), judge.now()).await,
-            _ = clock.tick() => revision = office.look(revision, judge.now()).await,
+            _ = clock.tick() => revision = office.look(Some(revision), judge.now()).await.unwrap_or(revision),
+            _ = pass.tick() => revision = office.look(None, judge.now()).await.unwrap_or(revision),
         }
+    }
+    // What sessions have written is marked so, or the next start would deliver it again. Each unsigned receipt holds a
+    // place in the queue, which ends when the last session has let go of its own.
+    drop(office);
+    let last = async {
+        while let Some(outcome) = receipts.recv().await {
+            settle(&store, outcome).await;
+        }
+    };
+    tokio::select! {
+        _ = tokio::time::timeout(LAST_RECEIPTS, last) => {}
+        () = drain.cut() => {}
     }
 }
 
@@ -43,16 +64,18 @@ struct Office {
     journal: Arc<Journal>,
     store: Arc<Store>,
     registry: Registry,
-    sender: mpsc::Sender<(Uuid, Result<(), &'static str>)>,
+    sender: mpsc::Sender<Outcome>,
 }
 
 impl Office {
-    /// Looks whether anything was released since a revision of the store.
-    async fn look(&self, since: u64, now: Timestamp) -> u64 {
+    /// Looks whether anything was released since a revision of the store (or ever), and delivers what can be.
+    /// Returns the revision it saw.
+    async fn look(&self, since: Option<u64>, now: Timestamp) -> Option<u64> {
         let store = self.store.clone();
         let looked = tokio::task::spawn_blocking(move || {
             let revision = store.revision()?;
-            let accounts = if revision > since { store.released_accounts()? } else { Vec::new() };
+            let changed = since.is_none_or(|since| revision > since);
+            let accounts = if changed { store.released_accounts()? } else { Vec::new() };
             Ok::<_, store::Error>((revision, accounts))
         });
         match looked.await {
@@ -60,13 +83,13 @@ impl Office {
                 for account in accounts.into_iter().filter(|account| self.registry.is_online(account)) {
                     self.deliver(account, now).await;
                 }
-                revision
+                Some(revision)
             }
             Ok(Err(error)) => {
                 warn!(%error, "can't look for released messages; trying again");
-                since
+                None
             }
-            Err(_) => since,
+            Err(_) => None,
         }
     }
 
@@ -81,12 +104,17 @@ impl Office {
         let waiting = match taken {
             Ok(Ok(waiting)) => waiting,
             Ok(Err(error)) => {
-                warn!(%error, account, "can't read released messages; trying again at the next login");
+                warn!(%error, account, "can't read released messages; trying again");
                 return;
             }
             Err(_) => return,
         };
         for held in waiting {
+            // No place for its receipt, or no session any more: its lease runs out, and a later pass takes it again.
+            let Ok(permit) = self.sender.clone().try_reserve_owned() else { return };
+            if !self.registry.is_online(&account) {
+                return;
+            }
             let message = held.message;
             let by = held.decision.as_ref().map_or("unknown", |decision| decision.by.as_str());
             let mut record = Record::new(Uuid::now_v7(), now, RecordKind::Release);
@@ -102,25 +130,25 @@ impl Office {
                 Direction::FromClient => End::Server,
                 Direction::ToClient => End::Client,
             };
-            let receipt = Receipt { id: message.id, office: self.sender.clone() };
+            let receipt = Receipt { id: message.id, office: permit };
             let letter = Letter::Release { bytes: Bytes::from(message.frame), to, since: message.time, receipt };
             if self.registry.post(&account, letter).is_err() {
-                // The session ended meanwhile: the lease runs out, and the next login asks again.
                 return;
             }
         }
     }
+}
 
-    async fn settle(&self, id: Uuid, outcome: Result<(), &'static str>) {
-        if let Err(why) = outcome {
-            warn!(%id, why, "a released message can't be delivered");
-            return;
-        }
-        let store = self.store.clone();
-        match tokio::task::spawn_blocking(move || store.mark_delivered(id)).await {
-            Ok(Ok(())) => info!(%id, "a released message was delivered"),
-            Ok(Err(error)) => warn!(%id, %error, "a delivered message could not be marked so"),
-            Err(_) => {}
-        }
+/// Marks in the store what became of a release.
+async fn settle(store: &Arc<Store>, (id, outcome): Outcome) {
+    if let Err(why) = outcome {
+        warn!(%id, why, "a released message can't be delivered");
+        return;
+    }
+    let store = store.clone();
+    match tokio::task::spawn_blocking(move || store.mark_delivered(id)).await {
+        Ok(Ok(())) => info!(%id, "a released message was delivered"),
+        Ok(Err(error)) => warn!(%id, %error, "a delivered message could not be marked so"),
+        Err(_) => {}
     }
 }

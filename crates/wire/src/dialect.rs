@@ -69,6 +69,9 @@ pub enum Step {
         lane: Lane,
         /// Handed back through [`Dialect::wrote`] or [`Dialect::kept`].
         tag: Tag,
+        /// Whether it may be kept for review and go on hours later. What somebody
+        /// waits for (a request, its answer) can't: quarantine means block there.
+        can_wait: bool,
     },
     /// For the end it came from, at once.
     Reply {
@@ -107,9 +110,16 @@ pub enum Event {
     },
     /// The session can be taken up again under this id.
     Resumable(Box<str>),
-    /// The client wants to take up the session parked under this id. Nothing
-    /// more of the client is read until [`Dialect::unpark`].
-    Unpark(Box<str>),
+    /// The client wants to take up a session. Nothing more of the client is read
+    /// until [`Dialect::unpark`].
+    Unpark {
+        /// What it is parked under.
+        id: Box<str>,
+        /// The domain it was at; an id means nothing elsewhere.
+        domain: Box<str>,
+        /// The account that has logged in, where the mechanism tells it.
+        account: Option<Box<str>>,
+    },
     /// A named bound was hit, or something was refused; to be counted.
     Refused(&'static str),
 }
@@ -184,14 +194,18 @@ pub trait Dialect: Send {
     /// what should follow it on that leg.
     fn wrote(&mut self, from: End, tag: Tag, bytes: &Bytes) -> Option<Bytes>;
 
-    /// A frame from `from` with this tag will never be written.
-    fn kept(&mut self, from: End, tag: Tag);
+    /// A frame from `from` with this tag will never be written. Returns what
+    /// should be written to the far end now that it is settled.
+    fn kept(&mut self, from: End, tag: Tag) -> Option<Bytes>;
 
     /// The tag for a frame of the gateway's own, written to `to`.
     fn own(&self, to: End) -> Tag;
 
-    /// Marks a frame kept in quarantine as late, for release.
-    fn late(&self, bytes: &Bytes, since: Timestamp) -> Option<Bytes>;
+    /// Whether a frame of the gateway's own can be kept until `to` has acknowledged it.
+    fn has_room(&self, to: End) -> bool;
+
+    /// Marks a frame kept in quarantine as late, for release to `to`.
+    fn late(&self, to: End, bytes: &Bytes, since: Timestamp) -> Option<Bytes>;
 
     /// Whether the session is past its login.
     fn is_in_session(&self) -> bool;

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_rustls::TlsStream;
 
 /// A connection, encrypted or not.
@@ -68,6 +69,8 @@ pub struct Leg {
     unwritten: BytesMut,
     /// Something was given to the TLS layer that may not have left it.
     unflushed: bool,
+    /// Since when the peer has taken nothing of what waits for it.
+    stuck_since: Option<Instant>,
     sending: Sending,
     /// The peer has closed its side of the connection.
     pub eof: bool,
@@ -81,6 +84,11 @@ impl Leg {
     /// Bytes that may wait to be written before the other leg is no longer read.
     pub const HIGH: usize = 64 << 10;
 
+    /// Bytes that may wait to be written before the leg itself is no longer read. Higher than what the other leg can
+    /// bring it to with any frame, so that only answers to what it says do: a peer that writes without reading, with
+    /// both sides waiting for one another, is not brought to a halt by what others send it.
+    pub const FLOODED: usize = 512 << 10;
+
     /// A leg over a connection, with bytes already read from it.
     pub fn new(stream: Stream, unread: BytesMut) -> Leg {
         Leg {
@@ -88,6 +96,7 @@ impl Leg {
             unread,
             unwritten: BytesMut::new(),
             unflushed: false,
+            stuck_since: None,
             sending: Sending::Open,
             eof: false,
             ended: false,
@@ -130,6 +139,7 @@ impl Leg {
         self.sending = Sending::Finished;
         self.unwritten = BytesMut::new();
         self.unflushed = false;
+        self.stuck_since = None;
     }
 
     /// Whether the other leg should pause.
@@ -137,9 +147,19 @@ impl Leg {
         self.unwritten.len() >= Leg::HIGH
     }
 
+    /// Whether the leg itself should not be read, since what it says is answered and the answers are not.
+    pub fn is_flooded(&self) -> bool {
+        self.unwritten.len() >= Leg::FLOODED
+    }
+
     /// Whether bytes wait for the peer to read.
     pub fn is_stuck(&self) -> bool {
         self.sending != Sending::Finished && (!self.unwritten.is_empty() || self.unflushed)
+    }
+
+    /// Since when the peer has read nothing of what waits for it. A slow reader takes something now and then.
+    pub fn stuck_since(&self) -> Option<Instant> {
+        self.stuck_since
     }
 
     /// Whether everything was written and the sending side is closed.
@@ -147,8 +167,18 @@ impl Leg {
         self.sending == Sending::Finished
     }
 
-    /// Writes as much as the peer takes. Ready when all is out; `Ok(true)` when anything moved.
+    /// Writes as much as the peer takes; `Ok(true)` when anything moved.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        let moved = self.poll_send(cx)?;
+        self.stuck_since = match self.stuck_since {
+            _ if !self.is_stuck() => None,
+            Some(since) if !moved => Some(since),
+            _ => Some(Instant::now()),
+        };
+        Ok(moved)
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         if self.sending == Sending::Finished {
             return Ok(false);
         }

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, Bytes, BytesMut};
 use judge::Judge;
 use model::Effect;
+use store::Relief;
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
 use tracing::{debug, info, warn};
@@ -41,7 +42,7 @@ use crate::registry::{Claim, Letter, Live, Registry};
 pub struct Deadlines {
     /// From the first byte to being logged in.
     pub login: Duration,
-    /// A peer that does not read what is written to it.
+    /// A peer that takes nothing of what is written to it; one that reads slowly is waited for.
     pub stall: Duration,
     /// From the decision to end to the end.
     pub close: Duration,
@@ -96,10 +97,17 @@ pub struct Session {
     pass: Pass,
     unparking: Option<Claim>,
     yielding: Option<oneshot::Sender<Option<Parked>>>,
+    /// The end was brought forward because somebody waits for it.
+    hurried: bool,
+    /// Wakes the session when the journal, which was behind, has caught up.
+    relief: Option<Relief>,
     closing: Option<Close>,
     alarm: Option<(Alarm, Pin<Box<Sleep>>)>,
     steps: Vec<Step>,
 }
+
+/// How long the server may take to close its side while the client already waits on another connection.
+const LINGER: Duration = Duration::from_secs(1);
 
 const SIDES: [End; 2] = [End::Client, End::Server];
 
@@ -138,6 +146,8 @@ impl Session {
             pass,
             unparking: None,
             yielding: None,
+            hurried: false,
+            relief: None,
             closing: None,
             alarm: Some((Alarm::Login, Box::pin(tokio::time::sleep_until(login.into())))),
             steps: Vec::new(),
@@ -154,9 +164,14 @@ impl Session {
     /// Does everything that can be done now; true when anything was.
     fn turn(&mut self, cx: &mut Context<'_>) -> bool {
         let mut moved = self.read_inbox(cx);
+        let saturated = self.is_saturated(cx);
         moved |= self.poll_unpark(cx);
         for end in SIDES {
-            moved |= self.pump(end, cx);
+            moved |= match self.hears(end) {
+                true if saturated => false,
+                true => self.pump(end, cx),
+                false => self.discard(end, cx),
+            };
         }
         for end in SIDES {
             moved |= self.deliver(end, cx);
@@ -167,20 +182,82 @@ impl Session {
                 Err(error) => moved |= self.leg_failed(end, &error),
             }
         }
+        self.finish_server();
         moved
+    }
+
+    /// Whether so much waits for the disk that nothing may be read; when it does, the session is woken after.
+    fn is_saturated(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.shared.judge.is_saturated() {
+            self.relief = None;
+            return false;
+        }
+        let Some(journal) = self.shared.judge.journal() else { return false };
+        let relief = self.relief.get_or_insert_with(|| journal.relief());
+        let waits = Pin::new(relief).poll(cx).is_pending();
+        if !waits {
+            self.relief = None;
+        }
+        waits
+    }
+
+    /// Whether what this leg says still matters. While ending in order the server's last words are passed on.
+    fn hears(&self, from: End) -> bool {
+        let closing = match self.closing {
+            None => false,
+            Some(Close::Orderly) => from == End::Client,
+            Some(Close::ClientLost | Close::Fault(_)) => true,
+        };
+        !closing && !self.legs[index(from)].ended
+    }
+
+    /// Reads what no longer matters: a connection closed with bytes unread is reset, and what was written last would
+    /// be lost with it.
+    fn discard(&mut self, from: End, cx: &mut Context<'_>) -> bool {
+        let leg = self.leg(from);
+        leg.unread = BytesMut::new();
+        if leg.eof {
+            return false;
+        }
+        SCRATCH.with_borrow_mut(|scratch| match leg.poll_read(cx, scratch) {
+            Poll::Pending => false,
+            Poll::Ready(Ok(_)) => true,
+            Poll::Ready(Err(_)) => {
+                leg.abandon();
+                true
+            }
+        })
+    }
+
+    /// Half-closes the server's leg once all that the client said is written. The server's own end is then waited for,
+    /// but not for long when the client is back already and waits for its session.
+    fn finish_server(&mut self) {
+        let ending = matches!(self.closing, Some(Close::ClientLost | Close::Fault(_)));
+        if !ending || !self.outboxes[0].is_empty() {
+            return;
+        }
+        self.leg(End::Server).finish();
+        let soon = tokio::time::Instant::now() + LINGER;
+        if self.yielding.is_some()
+            && !self.hurried
+            && let Some((_, sleep)) = &mut self.alarm
+        {
+            self.hurried = true;
+            if sleep.deadline() > soon {
+                sleep.as_mut().reset(soon);
+            }
+        }
     }
 
     /// Reads one leg and hears what it says.
     fn pump(&mut self, from: End, cx: &mut Context<'_>) -> bool {
-        if self.closing.is_some() && !self.hears_while_closing(from) {
-            return false;
-        }
         let i = index(from);
+        // Forwarded frames go to the far leg, answers back to this one.
         let blocked = self.outboxes[i].is_full()
             || self.legs[index(from.far())].is_high()
-            || !self.dialect.listens_to(from)
-            || (self.shared.judge.is_saturated() && !self.outboxes[i].is_empty());
-        if blocked || self.legs[i].ended {
+            || self.legs[i].is_flooded()
+            || !self.dialect.listens_to(from);
+        if blocked {
             return false;
         }
         if !self.legs[i].unread.is_empty() && self.hear_unread(from) {
@@ -221,11 +298,6 @@ impl Session {
         used > 0
     }
 
-    /// While ending in order the other side's last words are still passed on.
-    fn hears_while_closing(&self, from: End) -> bool {
-        matches!(self.closing, Some(Close::Orderly)) && from == End::Server
-    }
-
     /// Lets the dialect hear bytes and carries out what follows. Returns how many were used.
     fn hear(&mut self, from: End, bytes: &[u8]) -> usize {
         let mut steps = std::mem::take(&mut self.steps);
@@ -257,7 +329,8 @@ impl Session {
                     self.outboxes[i].push(Slot { bytes, lane, tag, wait: Wait::Turn, since });
                 }
             }
-            Step::Judge { message, bytes, lane, tag } => {
+            // Whether it can wait for a review is for the judge, who keeps it.
+            Step::Judge { message, bytes, lane, tag, can_wait: _ } => {
                 let ticket = self.shared.judge.message(*message, &bytes);
                 self.outboxes[i].push(Slot { bytes, lane, tag, wait: Wait::Ticket(ticket), since });
             }
@@ -303,7 +376,9 @@ impl Session {
                 }
             }
             Event::Resumable(id) => self.live.resumable(&id),
-            Event::Unpark(id) => self.unparking = Some(self.shared.registry.claim(&id)),
+            Event::Unpark { id, domain, account } => {
+                self.unparking = Some(self.shared.registry.claim(&domain, &id, account.as_deref()));
+            }
             Event::Refused(what) => {
                 debug!(client = %self.client, what, "refused");
                 self.shared.metrics.refused(what);
@@ -358,20 +433,31 @@ impl Session {
         }
         match enforced.forward {
             Some(bytes) => self.write(from, tag, bytes),
-            None => self.dialect.kept(from, tag),
+            None => {
+                if let Some(more) = self.dialect.kept(from, tag) {
+                    self.leg(from.far()).write(&more);
+                }
+            }
         }
         if let Some(reply) = enforced.reply {
             let tag = self.dialect.own(from);
             self.write(from.far(), tag, reply);
         }
         if enforced.disconnect {
-            self.fault(Ending { at: End::Client, condition: Condition::PolicyViolation, text: "ended by messaging policy" });
+            self.fault(Ending {
+                at: End::Client,
+                condition: Condition::PolicyViolation,
+                text: "ended by messaging policy",
+            });
         }
     }
 
     fn read_inbox(&mut self, cx: &mut Context<'_>) -> bool {
         let mut moved = false;
-        while let Some(letter) = self.live.poll_letter(cx) {
+        loop {
+            let (legs, dialect) = (&self.legs, &self.dialect);
+            let has_room = |to: End| !legs[index(to)].is_high() && dialect.has_room(to);
+            let Some(letter) = self.live.poll_letter(cx, has_room) else { break };
             moved = true;
             self.post(letter);
         }
@@ -385,7 +471,7 @@ impl Session {
                 if self.closing.is_some() {
                     return;
                 }
-                let Some(late) = self.dialect.late(&bytes, since) else {
+                let Some(late) = self.dialect.late(to, &bytes, since) else {
                     receipt.failed("the kept message can't be read any more");
                     return;
                 };
@@ -395,7 +481,9 @@ impl Session {
             }
             Letter::Yield(answer) => {
                 self.yielding = Some(answer);
-                self.begin(Close::ClientLost);
+                if self.closing.is_none() {
+                    self.begin(Close::ClientLost);
+                }
             }
             Letter::Shutdown => self.fault(Ending {
                 at: End::Server,
@@ -491,8 +579,9 @@ impl Session {
     /// Whether everything that an ending waits for has happened.
     fn is_over(&self) -> bool {
         let [client, server] = &self.legs;
-        // What the client sent is on record, and is delivered though the client may be gone.
-        let sent_on = server.is_finished() || (self.outboxes[0].is_empty() && !server.is_stuck());
+        // What the client sent is on record, and is delivered though the client may be gone. Once the server has
+        // closed its side as well, it has read all of it.
+        let sent_on = server.is_finished() && server.eof;
         match &self.closing {
             None => false,
             Some(Close::Orderly) => client.is_finished() && server.is_finished(),
@@ -506,31 +595,39 @@ impl Session {
         let resumable = !matches!(self.closing, Some(Close::Orderly));
         let client_at_fault = matches!(&self.closing, Some(Close::Fault(e)) if e.at == End::Client);
         let parked = if resumable && !client_at_fault { self.dialect.park() } else { None };
-        match self.yielding.take() {
-            Some(answer) => {
-                let _gone = answer.send(parked);
-            }
-            None => {
-                if let Some(parked) = parked {
-                    self.shared.registry.park(parked);
-                }
-            }
+        // Found, but not taken over any more.
+        let found = self.unparking.take().and_then(Claim::give_up);
+        let parked = match self.yielding.take() {
+            Some(answer) => answer.send(parked).err().flatten(),
+            None => parked,
+        };
+        for parked in found.into_iter().chain(parked) {
+            self.shared.registry.park(parked);
         }
         debug!(client = %self.client, "session over");
     }
 
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<Alarm> {
-        let stuck = self.legs.iter().any(Leg::is_stuck);
-        match &mut self.alarm {
-            None if stuck => {
-                let sleep = Box::pin(tokio::time::sleep(self.shared.deadlines.stall));
-                self.alarm = Some((Alarm::Stall, sleep));
+        let stuck =
+            self.legs.iter().filter_map(Leg::stuck_since).min().map(|since| since + self.shared.deadlines.stall);
+        match (&mut self.alarm, stuck) {
+            (None, Some(deadline)) => {
+                self.alarm = Some((Alarm::Stall, Box::pin(tokio::time::sleep_until(deadline))));
             }
-            Some((Alarm::Stall, _)) if !stuck => self.alarm = None,
+            (Some((Alarm::Stall, _)), None) => self.alarm = None,
             _ => {}
         }
         let Some((alarm, sleep)) = &mut self.alarm else { return Poll::Pending };
-        sleep.as_mut().poll(cx).map(|()| *alarm)
+        loop {
+            std::task::ready!(sleep.as_mut().poll(cx));
+            match stuck {
+                // Something has moved since the clock was set.
+                Some(deadline) if *alarm == Alarm::Stall && deadline > sleep.deadline() => {
+                    sleep.as_mut().reset(deadline);
+                }
+                _ => return Poll::Ready(*alarm),
+            }
+        }
     }
 }
 

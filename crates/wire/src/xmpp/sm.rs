@@ -70,6 +70,8 @@ pub struct Ledger {
     acked: u32,
     /// The gateway's own stanzas that the destination has not acknowledged.
     own: VecDeque<(u32, Bytes)>,
+    /// Bytes of those.
+    own_bytes: usize,
     /// After a resumption: the stanzas to come that are old, and whether each was handled.
     replay: VecDeque<bool>,
     /// The destination was asked for an acknowledgement since its last one.
@@ -82,6 +84,8 @@ impl Ledger {
     pub const LONG: usize = 256;
     /// How many it holds at all; the session stops reading before that.
     pub const MOST: usize = 8_192;
+    /// Bytes of the gateway's own stanzas it holds; the one that crosses this is still kept.
+    pub const OWN_BYTES: usize = 256 << 10;
 
     /// A stanza came from the source.
     pub fn arrive(&mut self) -> Arrival {
@@ -120,12 +124,21 @@ impl Ledger {
     }
 
     /// The gateway wrote a stanza of its own to the destination. It is kept
-    /// until acknowledged, because nobody else could send it again.
-    pub fn own(&mut self, bytes: Bytes) {
+    /// until acknowledged, because nobody else could send it again; `false` when
+    /// so much is kept already that it was counted only.
+    pub fn own(&mut self, bytes: Bytes) -> bool {
+        let kept = self.has_room();
         self.sent = self.sent.wrapping_add(1);
-        if self.own.len() < Ledger::MOST {
+        if kept {
+            self.own_bytes += bytes.len();
             self.own.push_back((self.sent, bytes));
         }
+        kept
+    }
+
+    /// Whether another stanza of the gateway's own can be kept.
+    pub fn has_room(&self) -> bool {
+        self.own.len() < Ledger::MOST && self.own_bytes < Ledger::OWN_BYTES
     }
 
     /// The destination acknowledged `h` stanzas; returns what the source may be told.
@@ -136,8 +149,8 @@ impl Ledger {
         }
         self.acked = h;
         self.asked = false;
-        while self.own.front().is_some_and(|&(count, _)| !is_after(count, h)) {
-            self.own.pop_front();
+        while let Some((_, bytes)) = self.own.pop_front_if(|(count, _)| !is_after(*count, h)) {
+            self.own_bytes -= bytes.len();
         }
         while let Some(fate) = self.fates.front() {
             match *fate {
@@ -176,13 +189,15 @@ impl Ledger {
     /// After [`Ledger::resume`]: the gateway's own stanzas that the destination
     /// has not seen, to be written again (and counted by [`Ledger::own`]).
     pub fn take_own(&mut self) -> Vec<Bytes> {
+        self.own_bytes = 0;
         self.own.drain(..).map(|(_, bytes)| bytes).collect()
     }
 
     /// Whether it is time to ask the destination what it has handled; true once
     /// until the next acknowledgement.
     pub fn asks(&mut self) -> bool {
-        let due = !self.asked && self.fates.len() + self.own.len() >= Ledger::LONG;
+        let long = self.fates.len() + self.own.len() >= Ledger::LONG || self.own_bytes >= Ledger::OWN_BYTES / 2;
+        let due = !self.asked && long;
         self.asked |= due;
         due
     }
@@ -275,6 +290,19 @@ mod tests {
         l.acknowledge(1).unwrap();
         assert_eq!(l.resume(1), Ok(0));
         assert_eq!(l.take_own(), vec![Bytes::from_static(b"b")]);
+    }
+
+    #[test]
+    fn what_the_gateway_keeps_is_bounded_in_bytes() {
+        let mut l = Ledger::default();
+        let stanza = Bytes::from(vec![b'x'; 1_000]);
+        let kept = (0..10_000).take_while(|_| l.own(stanza.clone())).count();
+        assert!(kept >= 256 && kept * stanza.len() <= Ledger::OWN_BYTES + stanza.len(), "{kept}");
+        assert!(l.asks(), "it asks before it has to drop anything");
+        l.acknowledge(10).unwrap();
+        assert!(l.has_room() && l.own(stanza.clone()), "what was acknowledged makes room");
+        // The one that was not kept counts all the same.
+        assert_eq!(l.acknowledge(kept as u32 + 2), Ok(0));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a client sends: negotiation it may take part in, and stanzas.
 
 use super::*;
-use crate::xmpp::{Element, Jid, jid, sasl};
+use crate::xmpp::{Jid, jid, sasl};
 
 impl Xmpp {
     pub(super) fn client_header(&mut self, header: &Header, steps: &mut Vec<Step>) -> Result<(), Ending> {
@@ -48,8 +48,11 @@ impl Xmpp {
             (ns::SASL, name) => self.client_sasl(name, stanza, steps),
             (ns::SM, name) => self.client_manages(name, root, steps),
             (ns::CSI, "active" | "inactive") if self.phase == Phase::Bound => {
-                let bytes = Xmpp::safe_bytes(stanza);
-                steps.push(Step::Forward { bytes, lane: Lane::Free, tag: TAG_PLAIN });
+                let state: &'static [u8] = match root.name() {
+                    "active" => b"<active xmlns='urn:xmpp:csi:0'/>",
+                    _ => b"<inactive xmlns='urn:xmpp:csi:0'/>",
+                };
+                steps.push(Step::Forward { bytes: Bytes::from_static(state), lane: Lane::Free, tag: TAG_PLAIN });
                 Ok(())
             }
             (ns::COMPRESS, "compress") => {
@@ -72,14 +75,19 @@ impl Xmpp {
         if self.phase != Phase::Login || self.authenticated {
             return Err(ending(End::Client, Condition::PolicyViolation, "SASL out of turn"));
         }
+        if let Form::Exotic(why) = stanza.form {
+            return Err(ending(End::Client, Condition::PolicyViolation, why));
+        }
+        let mut mechanism = None;
         match name {
             "auth" => {
                 let Some(attempt) = sasl::Attempt::read(stanza.root) else {
                     return Err(ending(End::Client, Condition::BadFormat, "auth without a mechanism"));
                 };
-                if attempt.mechanism.ends_with("-PLUS") && self.settings.binding == Binding::Broken {
+                let plus = attempt.mechanism.ends_with("-PLUS") && self.settings.binding == Binding::Broken;
+                if plus || &*attempt.mechanism == "?" {
                     // It was not offered: somebody between client and gateway, or a client that guesses.
-                    steps.push(Step::Event(Event::Refused("channel_binding")));
+                    steps.push(Step::Event(Event::Refused(if plus { "channel_binding" } else { "mechanism" })));
                     let bytes = Bytes::from_static(
                         b"<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><invalid-mechanism/></failure>",
                     );
@@ -88,6 +96,7 @@ impl Xmpp {
                 }
                 self.mechanism = attempt.mechanism;
                 self.account = attempt.account.map(Into::into);
+                mechanism = Some(&*self.mechanism);
             }
             "response" | "abort" => {}
             _ => return Err(ending(End::Client, Condition::PolicyViolation, "not a SASL step of a client")),
@@ -95,7 +104,7 @@ impl Xmpp {
         // One step at a time: the client is read again when the server has answered, so that
         // nothing sent early can end up inside the authenticated stream.
         self.phase = Phase::Answering;
-        let bytes = Xmpp::safe_bytes(stanza);
+        let bytes = sasl_step(name, mechanism, &stanza.root.text());
         steps.push(Step::Forward { bytes, lane: Lane::Barrier, tag: TAG_PLAIN });
         Ok(())
     }
@@ -118,6 +127,7 @@ impl Xmpp {
             }
             ("enable", Phase::Bound) if self.managed.up.is_none() => {
                 self.managed.up = Some(Ledger::default());
+                self.managed.epoch = self.managed.epoch.wrapping_add(1);
                 let mut out = b"<enable xmlns='urn:xmpp:sm:3'".to_vec();
                 for name in ["max", "resume"] {
                     if let Some(value) = root.attr(name) {
@@ -125,7 +135,10 @@ impl Xmpp {
                     }
                 }
                 out.extend_from_slice(b"/>");
-                steps.push(Step::Forward { bytes: out.into(), lane: Lane::Barrier, tag: TAG_PLAIN });
+                steps.push(Step::Forward { bytes: out.into(), lane: Lane::Barrier, tag: TAG_ENABLE });
+            }
+            ("resume", Phase::Binding) if self.failed_resumptions >= FAILED_RESUMPTIONS => {
+                return Err(ending(End::Client, Condition::PolicyViolation, "too many sessions asked for in vain"));
             }
             ("resume", Phase::Binding) => {
                 let h = handled(root, End::Client)?;
@@ -135,7 +148,8 @@ impl Xmpp {
                 self.phase = Phase::Unparking;
                 self.managed.id = Some(id.into());
                 self.managed.resume_h = h;
-                steps.push(Step::Event(Event::Unpark(id.into())));
+                let (domain, account) = (self.domain.clone(), self.authenticated_account());
+                steps.push(Step::Event(Event::Unpark { id: id.into(), domain, account }));
             }
             _ => return Err(ending(End::Client, Condition::PolicyViolation, "stream management out of turn")),
         }
@@ -153,6 +167,7 @@ impl Xmpp {
         });
         let Some((kept, told)) = told else {
             self.phase = Phase::Binding;
+            self.failed_resumptions += 1;
             steps.push(Step::Event(Event::Refused("resume_unknown")));
             let bytes = Bytes::from_static(
                 b"<failed xmlns='urn:xmpp:sm:3'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>",
@@ -182,12 +197,7 @@ impl Xmpp {
             Some(crate::xmpp::sm::Arrival::New(count)) => (Some(count), false),
             None => (None, false),
         };
-        let tag = counted(count);
-        if let Form::Exotic(why) = stanza.form {
-            steps.push(Step::Event(Event::Refused("exotic")));
-            self.refuse(root, "not-acceptable", why, tag, steps);
-            return Ok(());
-        }
+        let tag = self.managed.counted(count);
         let to = root.attr("to");
         if to.is_some_and(|to| jid::split(to).is_err()) {
             steps.push(Step::Event(Event::Refused("jid")));
@@ -195,22 +205,29 @@ impl Xmpp {
             return Ok(());
         }
         let Some(party) = self.party.clone() else { return Ok(()) };
+        let own = root.attr("from").is_none_or(|from| is_own(from, &party));
+        if let Form::Exotic(why) = stanza.form {
+            steps.push(Step::Event(Event::Refused("exotic")));
+            if is_answer(stanza) && own {
+                // An error in its place, since somebody waits for it.
+                let bytes = enforce::replaced(root, why).into();
+                steps.push(Step::Forward { bytes, lane: self.lane(to.unwrap_or_default()), tag });
+            } else {
+                self.refuse(root, "not-acceptable", why, tag, steps);
+            }
+            return Ok(());
+        }
         if root.is(ns::CLIENT, "iq") && self.slot_asked(root, tag, steps) {
             return Ok(());
         }
         if root.is(ns::CLIENT, "presence") {
             self.note_room(root);
         }
-        let bytes = match root.attr("from") {
-            Some(from) if !is_own(from, &party) => {
-                steps.push(Step::Event(Event::Refused("from")));
-                let mut out = Vec::with_capacity(stanza.bytes.len());
-                write::rewrite(&mut out, root, &mut |element| {
-                    if element.index() == root.index() { write::Edit::DropAttr("from") } else { write::Edit::Keep }
-                });
-                Bytes::from(out)
-            }
-            _ => Xmpp::safe_bytes(stanza),
+        let bytes = if own {
+            Xmpp::safe_bytes(stanza)
+        } else {
+            steps.push(Step::Event(Event::Refused("from")));
+            without_from(root)
         };
         let lane = match to {
             Some(to) => self.lane(to),
@@ -220,7 +237,7 @@ impl Xmpp {
         match self.heard(Direction::FromClient, stanza, now) {
             Some(mut message) => {
                 message.resent = again;
-                steps.push(Step::Judge { message, bytes, lane, tag });
+                steps.push(Step::Judge { message, bytes, lane, tag, can_wait: !root.is(ns::CLIENT, "iq") });
             }
             None => steps.push(Step::Forward { bytes, lane, tag }),
         }
@@ -261,7 +278,9 @@ impl Xmpp {
         tag: Tag,
         steps: &mut Vec<Step>,
     ) {
-        self.kept(End::Client, tag);
+        if let Some(bytes) = self.kept(End::Client, tag) {
+            steps.push(Step::Forward { bytes, lane: Lane::Free, tag: TAG_PLAIN });
+        }
         if let Some(reply) = enforce::error_reply(root, enforce::ErrorType::Modify, condition, Some(text)) {
             steps.push(Step::Reply { bytes: reply.into(), tag: TAG_OWN });
         }
@@ -291,6 +310,27 @@ fn is_own(from: &str, party: &Party) -> bool {
     };
     bare.eq_ignore_ascii_case(&party.address.account)
         && (resource.is_none() || resource == party.address.device.as_deref())
+}
+
+/// A SASL element made of nothing but what it is for (RFC 6120 section 6.4).
+pub(super) fn sasl_step(name: &str, mechanism: Option<&str>, text: &str) -> Bytes {
+    let mut out = Vec::with_capacity(128 + text.len());
+    out.push(b'<');
+    out.extend_from_slice(name.as_bytes());
+    attribute(&mut out, "xmlns", ns::SASL);
+    if let Some(mechanism) = mechanism {
+        attribute(&mut out, "mechanism", mechanism);
+    }
+    if text.is_empty() {
+        out.extend_from_slice(b"/>");
+        return out.into();
+    }
+    out.push(b'>');
+    write::escape_text(&mut out, text);
+    out.extend_from_slice(b"</");
+    out.extend_from_slice(name.as_bytes());
+    out.push(b'>');
+    out.into()
 }
 
 /// The `h` of an acknowledgement (XEP-0198).

@@ -1,7 +1,6 @@
 //! What the server offers, less what would lead around the gateway.
 
 use super::*;
-use crate::xmpp::Element;
 
 /// Whether channel binding (RFC 5929, RFC 9266) survives the gateway.
 ///
@@ -61,7 +60,8 @@ const KEPT: &[(&str, &str)] = &[
 ];
 
 impl Xmpp {
-    pub(super) fn features(&mut self, root: Element<'_>) -> Result<Bytes, Ending> {
+    pub(super) fn features(&mut self, stanza: Stanza<'_>) -> Result<Bytes, Ending> {
+        let root = stanza.root;
         let keepable = match offered_plus(root) {
             Offer::Unbound => true,
             Offer::EndPointOnly(_) => self.settings.binding == Binding::SameCertificate,
@@ -86,6 +86,14 @@ impl Xmpp {
             });
         }
         out.extend_from_slice(b"</stream:features>");
-        Ok(out.into())
+        let bytes = Bytes::from(out);
+        // What was odd may have stood in a feature that was taken out anyway.
+        if matches!(stanza.form, Form::Exotic(_))
+            && Parsed::new(bytes.clone()).map_or(true, |kept| matches!(kept.stanza().form, Form::Exotic(_)))
+        {
+            let text = "the server's features can't be passed on in any spelling that all clients read alike";
+            return Err(ending(End::Server, Condition::PolicyViolation, text));
+        }
+        Ok(bytes)
     }
 }

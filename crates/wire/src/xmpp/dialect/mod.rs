@@ -23,7 +23,7 @@ use model::{Direction, Effect, Party};
 
 use super::hear::{Hearing, Parties, hear};
 use super::sm::{BadCount, Ledger};
-use super::{Condition, Fault, Form, Header, Limits, Parsed, Read, Reader, Stanza, enforce, ns, write};
+use super::{Condition, Element, Fault, Form, Header, Limits, Parsed, Read, Reader, Stanza, enforce, ns, write};
 use crate::dialect::{Dialect, End, Ending, Enforced, Event, Lane, Parked, Ruling, Step, Tag};
 
 pub use features::{Binding, Offer, offered_plus};
@@ -87,8 +87,14 @@ struct Managed {
     up: Option<Ledger>,
     /// From server to client, once the server has agreed.
     down: Option<Ledger>,
+    /// The server has read the client's request: what is written to it counts.
+    up_counts: bool,
     /// The client has read the server's agreement: what is written to it counts.
     down_counts: bool,
+    /// How often it was begun: a count of one ledger means nothing to the next.
+    epoch: u8,
+    /// The client reads on without acknowledging; something for it could not be kept.
+    overrun: bool,
     /// What the session can be resumed by.
     id: Option<Box<str>>,
     /// What the client says it has handled, while its session is looked for.
@@ -121,6 +127,8 @@ pub struct Xmpp {
     before_used: usize,
     mechanism: Box<str>,
     account: Option<Box<str>>,
+    /// Sessions asked for in vain.
+    failed_resumptions: u8,
     bind_id: Option<Box<str>>,
     party: Option<Arc<Party>>,
     rooms: HashSet<Box<str>>,
@@ -133,15 +141,24 @@ pub struct Xmpp {
 const TAG_PLAIN: Tag = Tag(0);
 const TAG_OWN: Tag = Tag(1 << 32);
 const TAG_AGREED: Tag = Tag(2 << 32);
-const TAG_COUNTED: u64 = 3 << 32;
+const TAG_ENABLE: Tag = Tag(3 << 32);
+const TAG_COUNTED: u64 = 4 << 32;
 
-fn counted(count: Option<u32>) -> Tag {
-    count.map_or(TAG_PLAIN, |count| Tag(TAG_COUNTED | u64::from(count)))
+impl Managed {
+    /// The tag of a stanza that counts, if any does.
+    fn counted(&self, count: Option<u32>) -> Tag {
+        count.map_or(TAG_PLAIN, |count| Tag(u64::from(self.epoch) << 40 | TAG_COUNTED | u64::from(count)))
+    }
+
+    /// The count that a tag stands for in the ledgers of now.
+    fn count_of(&self, tag: Tag) -> Option<u32> {
+        let counted = u64::from(self.epoch) << 40 | TAG_COUNTED;
+        (tag.0 & !u64::from(u32::MAX) == counted).then_some(tag.0 as u32)
+    }
 }
 
-fn count_of(tag: Tag) -> Option<u32> {
-    (tag.0 & !u64::from(u32::MAX) == TAG_COUNTED).then_some(tag.0 as u32)
-}
+/// Sessions a client may ask for in vain on one stream.
+const FAILED_RESUMPTIONS: u8 = 3;
 
 fn index(end: End) -> usize {
     match end {
@@ -165,6 +182,7 @@ impl Xmpp {
             before_used: 0,
             mechanism: Box::default(),
             account: None,
+            failed_resumptions: 0,
             bind_id: None,
             party: None,
             rooms: HashSet::new(),
@@ -182,12 +200,22 @@ impl Xmpp {
         }
     }
 
-    /// The lane of a stanza between two addresses as seen from this end.
+    /// The lane of a stanza between two addresses as seen from this end. The own
+    /// account is one conversation however it is written, or left out.
     fn lane(&self, peer: &str) -> Lane {
         let bare = peer.split('/').next().unwrap_or(peer);
+        let own = self.party.as_ref().is_some_and(|party| bare.eq_ignore_ascii_case(&party.address.account));
         let mut hasher = self.lanes.build_hasher();
-        hasher.write(bare.as_bytes());
+        for byte in bare.bytes().filter(|_| !own) {
+            hasher.write_u8(byte.to_ascii_lowercase());
+        }
         Lane::Conversation(hasher.finish())
+    }
+
+    /// The account that has logged in, as far as its mechanism says: many name the local part only.
+    fn authenticated_account(&self) -> Option<Box<str>> {
+        let name = self.account.as_deref()?;
+        Some(if name.contains('@') { name.into() } else { format!("{name}@{}", self.domain).into() })
     }
 
     /// The frame as it may be written to the far leg.
@@ -241,13 +269,20 @@ impl Dialect for Xmpp {
             let Some(rest) = bytes.get(used..).filter(|rest| !rest.is_empty() && self.listens_to(from)) else {
                 break Ok(used);
             };
+            if self.managed.overrun {
+                let text = "does not acknowledge what it is sent (XEP-0198)";
+                break Err(ending(End::Client, Condition::PolicyViolation, text));
+            }
             let phase = self.phase;
             let heard = match reader.next(rest) {
                 Err(fault) => Err(fault.at(from)),
                 Ok(Read::More) => break Ok(used),
                 Ok(Read::Space { used: n }) => {
                     used += n;
-                    steps.push(Step::Forward { bytes: Bytes::from_static(b" "), lane: Lane::Free, tag: TAG_PLAIN });
+                    // None before the far header, nor into the stream that starts again after SASL.
+                    if self.phase != Phase::Opening && self.header_written[index(from.far())] {
+                        steps.push(Step::Forward { bytes: Bytes::from_static(b" "), lane: Lane::Free, tag: TAG_PLAIN });
+                    }
                     self.spend(from, n)
                 }
                 Ok(Read::End { used: n }) => {
@@ -300,12 +335,14 @@ impl Dialect for Xmpp {
     fn enforce(&mut self, from: End, bytes: &Bytes, ruling: Ruling<'_>) -> Enforced {
         let Ok(parsed) = Parsed::new(bytes.clone()) else {
             // Our own reader accepted these bytes before; if it does not now, nothing may pass.
-            return Enforced { disconnect: true, ..Enforced::default() };
+            return Enforced { disconnect: from == End::Client, ..Enforced::default() };
         };
         let stanza = parsed.stanza();
         let verdict = ruling.verdict;
         let notice = verdict.notice.as_deref().unwrap_or("Stopped by your organisation's messaging policy.");
-        let mut enforced = Enforced { disconnect: verdict.effect == Effect::Disconnect, ..Enforced::default() };
+        // Who is only written to must not lose the session over it.
+        let disconnect = verdict.effect == Effect::Disconnect && from == End::Client;
+        let mut enforced = Enforced { disconnect, ..Enforced::default() };
         match (verdict.effect, from) {
             (Effect::Allow, _) => enforced.forward = Some(bytes.clone()),
             (Effect::Warn, _) => enforced.forward = Some(enforce::warned(stanza.root, notice).into()),
@@ -319,6 +356,10 @@ impl Dialect for Xmpp {
                 if !verdict.silent {
                     enforced.reply = self.notice(stanza, notice);
                 }
+            }
+            // Who asked waits for an answer, and must get one.
+            (Effect::Quarantine | Effect::Block | Effect::Disconnect, End::Client) if is_answer(stanza) => {
+                enforced.forward = Some(enforce::replaced(stanza.root, notice).into());
             }
             (Effect::Quarantine | Effect::Block | Effect::Disconnect, End::Client) => {
                 enforced.reply = self.refusal(stanza, notice);
@@ -341,33 +382,47 @@ impl Dialect for Xmpp {
     }
 
     fn wrote(&mut self, from: End, tag: Tag, bytes: &Bytes) -> Option<Bytes> {
-        if let Some(count) = count_of(tag) {
+        if let Some(count) = self.managed.count_of(tag) {
             self.ledger(from)?.send(count);
         } else if tag == TAG_OWN {
-            let counts = from == End::Client || self.managed.down_counts;
+            let counts = self.counts(from);
             if counts && let Some(ledger) = self.ledger(from) {
-                ledger.own(bytes.clone());
+                let kept = ledger.own(bytes.clone());
+                // The server's share grows with what strangers send, the client's only with its own doing.
+                self.managed.overrun |= !kept && from == End::Server;
             }
+        } else if tag == TAG_ENABLE {
+            self.managed.up_counts = true;
         } else if tag == TAG_AGREED {
             self.managed.down_counts = true;
         }
         self.follow_up(from)
     }
 
-    fn kept(&mut self, from: End, tag: Tag) {
-        if let Some(count) = count_of(tag)
-            && let Some(ledger) = self.ledger(from)
-        {
-            ledger.settle(count);
-        }
+    fn kept(&mut self, from: End, tag: Tag) -> Option<Bytes> {
+        let count = self.managed.count_of(tag)?;
+        self.ledger(from)?.settle(count);
+        self.follow_up(from)
     }
 
     fn own(&self, _to: End) -> Tag {
         TAG_OWN
     }
 
-    fn late(&self, bytes: &Bytes, since: Timestamp) -> Option<Bytes> {
-        let parsed = Parsed::new(bytes.clone()).ok()?;
+    fn has_room(&self, to: End) -> bool {
+        let ledger = match to {
+            End::Client => &self.managed.down,
+            End::Server => &self.managed.up,
+        };
+        ledger.as_ref().is_none_or(Ledger::has_room)
+    }
+
+    fn late(&self, to: End, bytes: &Bytes, since: Timestamp) -> Option<Bytes> {
+        let mut parsed = Parsed::new(bytes.clone()).ok()?;
+        if to == End::Server {
+            // The session it goes out on may have another resource than the one that said it.
+            parsed = Parsed::new(without_from(parsed.stanza().root)).ok()?;
+        }
         Some(enforce::stamped(parsed.stanza().root, &self.domain, since).into())
     }
 
@@ -403,14 +458,19 @@ impl Dialect for Xmpp {
 
     fn park(&mut self) -> Option<Parked> {
         let id = self.managed.id.take()?;
-        let kept = Kept {
-            up: self.managed.up.take()?,
-            down: self.managed.down.take()?,
-            party: self.party.clone()?,
-            rooms: std::mem::take(&mut self.rooms),
+        let kept = match self.resuming.take() {
+            // Lost again before the server has answered.
+            Some(kept) => kept,
+            None if self.managed.overrun => return None,
+            None => Box::new(Kept {
+                up: self.managed.up.take()?,
+                down: self.managed.down.take()?,
+                party: self.party.clone()?,
+                rooms: std::mem::take(&mut self.rooms),
+            }),
         };
         let account = kept.party.address.account.clone();
-        Some(Parked { id, account, state: Box::new(kept) as Box<dyn Any + Send> })
+        Some(Parked { id, account, state: kept as Box<dyn Any + Send> })
     }
 
     fn unpark(&mut self, parked: Option<Parked>, _now: Timestamp, steps: &mut Vec<Step>) {
@@ -461,6 +521,9 @@ impl Xmpp {
     /// A request for acknowledgement of the gateway's own, where one is due:
     /// the peer's passed frames that have been written since, or the ledger grows long.
     fn follow_up(&mut self, from: End) -> Option<Bytes> {
+        if !self.counts(from) {
+            return None;
+        }
         let owed = self.managed.owed[index(from)];
         let ledger = self.ledger(from)?;
         let due = (owed && !ledger.is_waiting()) || ledger.asks();
@@ -470,6 +533,33 @@ impl Xmpp {
         self.managed.owed[index(from)] = false;
         Some(Bytes::from_static(b"<r xmlns='urn:xmpp:sm:3'/>"))
     }
+
+    /// Whether the end that frames from here are written to counts them.
+    fn counts(&self, from: End) -> bool {
+        match from {
+            End::Client => self.managed.up_counts,
+            End::Server => self.managed.down_counts,
+        }
+    }
+}
+
+/// Whether a stanza answers an iq: there is no reply to it, and somebody waits for it.
+fn is_answer(stanza: Stanza<'_>) -> bool {
+    stanza.root.is(ns::CLIENT, "iq") && matches!(stanza.root.attr("type"), Some("result" | "error"))
+}
+
+/// A stanza without its sender.
+fn without_from(root: Element<'_>) -> Bytes {
+    let mut out = Vec::with_capacity(512);
+    write::rewrite(&mut out, root, &mut |element| {
+        if element.index() == root.index() { write::Edit::DropAttr("from") } else { write::Edit::Keep }
+    });
+    out.into()
+}
+
+/// Whether a name is one of the defined conditions, as far as its letters tell: nothing else is repeated.
+fn is_condition(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
 }
 
 fn attribute(out: &mut Vec<u8>, name: &str, value: &str) {

@@ -1,9 +1,9 @@
 //! What the server sends: its part of the negotiation, and stanzas.
 
-use super::client::{acknowledgement, handled};
+use super::client::{acknowledgement, handled, sasl_step};
 use super::*;
+use crate::xmpp::Jid;
 use crate::xmpp::sm::Arrival;
-use crate::xmpp::{Element, Jid};
 use model::{Address, PartyKind};
 
 impl Xmpp {
@@ -42,25 +42,24 @@ impl Xmpp {
                 Ok(())
             }
             (ns::STREAMS, "features") => {
-                let bytes = self.features(root)?;
+                let bytes = self.features(stanza)?;
                 steps.push(Step::Forward { bytes, lane: Lane::Barrier, tag: TAG_PLAIN });
                 Ok(())
             }
             (ns::STREAMS, "error") => {
                 // `see-other-host` would lead the client around the gateway.
-                let elsewhere = root.child(ns::STREAM_ERRORS, "see-other-host").is_some();
-                let bytes = if elsewhere {
+                let mut out = Vec::with_capacity(256);
+                if root.child(ns::STREAM_ERRORS, "see-other-host").is_some() {
                     steps.push(Step::Event(Event::Refused("see_other_host")));
-                    let mut out = Vec::new();
                     let text = "the server asked to connect elsewhere";
                     write::stream_error(&mut out, &Fault::new(Condition::RemoteConnectionFailed, text));
-                    Bytes::from(out)
+                } else if let Form::Exotic(why) = stanza.form {
+                    steps.push(Step::Event(Event::Refused("exotic")));
+                    write::stream_error(&mut out, &Fault::new(Condition::UndefinedCondition, why));
                 } else {
-                    let mut out = Vec::with_capacity(stanza.bytes.len());
                     canonical_error(&mut out, root);
-                    Bytes::from(out)
-                };
-                steps.push(Step::Forward { bytes, lane: Lane::Barrier, tag: TAG_PLAIN });
+                }
+                steps.push(Step::Forward { bytes: out.into(), lane: Lane::Barrier, tag: TAG_PLAIN });
                 Ok(())
             }
             _ => {
@@ -76,24 +75,36 @@ impl Xmpp {
             steps.push(Step::Event(Event::Refused("server_element")));
             return;
         }
-        match name {
+        let root = stanza.root;
+        let bytes = match name {
             "success" => {
                 self.phase = Phase::Opening;
                 self.authenticated = true;
-                self.header_written[index(End::Client)] = false;
+                self.header_written = [false; 2];
+                sasl_step("success", None, &root.text())
+            }
+            "challenge" => {
+                self.phase = Phase::Login;
+                sasl_step("challenge", None, &root.text())
             }
             "failure" => {
                 self.phase = Phase::Login;
-                let condition = stanza.root.elements().next().map_or("unspecified", Element::name);
+                let named =
+                    root.elements().find(|e| e.ns() == ns::SASL && e.name() != "text" && is_condition(e.name()));
+                let condition = named.map_or("not-authorized", Element::name);
                 steps.push(Step::Event(Event::LoginFailed {
                     account: self.account.take(),
                     mechanism: self.mechanism.clone(),
                     condition: condition.into(),
                 }));
+                sasl_failure(condition, root.child(ns::SASL, "text").map(Element::text).as_deref())
             }
-            _ => self.phase = Phase::Login,
-        }
-        steps.push(Step::Forward { bytes: Xmpp::safe_bytes(stanza), lane: Lane::Barrier, tag: TAG_PLAIN });
+            _ => {
+                steps.push(Step::Event(Event::Refused("server_element")));
+                return;
+            }
+        };
+        steps.push(Step::Forward { bytes, lane: Lane::Barrier, tag: TAG_PLAIN });
     }
 
     fn server_manages(&mut self, name: &str, root: Element<'_>, steps: &mut Vec<Step>) -> Result<(), Ending> {
@@ -151,11 +162,14 @@ impl Xmpp {
         for bytes in down.take_own() {
             steps.push(Step::Forward { bytes, lane: Lane::Barrier, tag: TAG_OWN });
         }
+        // The server waits for nothing more, so what it is sent counts already.
+        steps.extend(up.take_own().into_iter().map(|bytes| Step::Reply { bytes, tag: TAG_OWN }));
+        self.managed.up_counts = true;
         self.managed.up = Some(up);
         self.managed.down = Some(down);
         self.rooms = rooms;
-        steps.extend(self.managed.id.clone().map(|id| Step::Event(Event::Resumable(id))));
         self.log_in(party, true, steps);
+        steps.extend(self.managed.id.clone().map(|id| Step::Event(Event::Resumable(id))));
         Ok(())
     }
 
@@ -165,6 +179,7 @@ impl Xmpp {
         if let Some(mut kept) = self.resuming.take() {
             self.phase = Phase::Binding;
             self.managed = Managed::default();
+            self.failed_resumptions += 1;
             // What the server has handled all the same, in the client's count.
             let told = root.attr("h").and_then(|h| h.parse().ok()).and_then(|h| kept.up.acknowledge(h).ok());
             if let Some(told) = told {
@@ -172,9 +187,10 @@ impl Xmpp {
             }
         } else if self.managed.down.is_none() {
             self.managed.up = None;
+            self.managed.up_counts = false;
         }
-        let condition =
-            root.elements().find(|e| e.ns() == ns::STANZA_ERRORS).map_or("unexpected-request", Element::name);
+        let named = root.elements().find(|e| e.ns() == ns::STANZA_ERRORS && is_condition(e.name()));
+        let condition = named.map_or("unexpected-request", Element::name);
         out.extend_from_slice(b"><");
         out.extend_from_slice(condition.as_bytes());
         out.extend_from_slice(b" xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>");
@@ -189,11 +205,16 @@ impl Xmpp {
             Some(Arrival::New(count)) => (Some(count), false),
             None => (None, false),
         };
-        let tag = counted(count);
+        let tag = self.managed.counted(count);
         let lane = self.lane(root.attr("from").unwrap_or_default());
         if let Form::Exotic(why) = stanza.form {
             steps.push(Step::Event(Event::Refused("exotic")));
             steps.push(Step::Forward { bytes: enforce::replaced(root, why).into(), lane, tag });
+            if root.is(ns::CLIENT, "iq")
+                && let Some(error) = enforce::error_reply(root, enforce::ErrorType::Modify, "not-acceptable", Some(why))
+            {
+                steps.push(Step::Reply { bytes: error.into(), tag: TAG_OWN });
+            }
             return;
         }
         let mut bytes = Xmpp::safe_bytes(stanza);
@@ -208,7 +229,7 @@ impl Xmpp {
         match self.heard(Direction::ToClient, stanza, now) {
             Some(mut message) => {
                 message.resent = again;
-                steps.push(Step::Judge { message, bytes, lane, tag });
+                steps.push(Step::Judge { message, bytes, lane, tag, can_wait: !root.is(ns::CLIENT, "iq") });
             }
             None => steps.push(Step::Forward { bytes, lane, tag }),
         }
@@ -230,6 +251,21 @@ impl Xmpp {
         let party = self.host.party(address, PartyKind::Person);
         self.log_in(party, false, steps);
     }
+}
+
+/// A refused login in the words of RFC 6120 section 6.5.
+fn sasl_failure(condition: &str, text: Option<&str>) -> Bytes {
+    let mut out = Vec::with_capacity(256);
+    out.extend_from_slice(b"<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><");
+    out.extend_from_slice(condition.as_bytes());
+    out.extend_from_slice(b"/>");
+    if let Some(text) = text {
+        out.extend_from_slice(b"<text>");
+        write::escape_text(&mut out, text);
+        out.extend_from_slice(b"</text>");
+    }
+    out.extend_from_slice(b"</failure>");
+    out.into()
 }
 
 /// A stream error as the server sent it, its payload in canonical form.

@@ -1,13 +1,14 @@
 //! HTTP File Upload (XEP-0363): slots lead to the gateway, never to the server.
 
 use super::*;
-use crate::xmpp::Element;
 
 /// What a client announced when it asked for a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlotRequest {
     /// Id of the request, repeated in the answer.
     pub id: Box<str>,
+    /// The service asked; empty: the own account's server.
+    pub to: Box<str>,
     /// File name as announced.
     pub name: Box<str>,
     /// Size in bytes as announced.
@@ -36,7 +37,7 @@ pub trait Slots {
     fn offer(&self, party: &Party, request: &SlotRequest, slot: Slot) -> Option<Slot>;
 }
 
-/// Requests that may wait for their answer at a time.
+/// Requests that may wait for their answer at a time; the oldest are forgotten.
 const REQUESTS: usize = 32;
 /// Namespaces of earlier versions, which clients fall back from.
 const OLD: [&str; 2] = ["urn:xmpp:http:upload", "eu:siacs:conversations:http:upload"];
@@ -55,7 +56,7 @@ impl Xmpp {
         if request.ns() != ns::UPLOAD {
             return false;
         }
-        if !self.host.takes_uploads() || self.requests.len() >= REQUESTS {
+        if !self.host.takes_uploads() {
             let text = "file uploads are not available through the gateway";
             self.refuse(root, "service-unavailable", text, tag, steps);
             return true;
@@ -65,8 +66,12 @@ impl Xmpp {
             self.refuse(root, "bad-request", "a slot request needs id, filename and size (XEP-0363)", tag, steps);
             return true;
         };
+        if self.requests.len() >= REQUESTS {
+            self.requests.pop_front();
+        }
         self.requests.push_back(SlotRequest {
             id: id.into(),
+            to: root.attr("to").unwrap_or_default().into(),
             name: name.into(),
             size,
             content_type: request.attr("content-type").map(Into::into),
@@ -78,7 +83,8 @@ impl Xmpp {
     pub(super) fn slot_given(&mut self, root: Element<'_>) -> Option<Bytes> {
         let id = root.attr("id")?;
         let slot = root.child(ns::UPLOAD, "slot");
-        let position = self.requests.iter().position(|r| &*r.id == id);
+        let from = root.attr("from").unwrap_or_default();
+        let position = self.requests.iter().position(|r| &*r.id == id && self.answers(from, &r.to));
         if slot.is_none() {
             // An error answers the request as well.
             if root.attr("type") == Some("error")
@@ -107,6 +113,16 @@ impl Xmpp {
             ),
         }
         Some(out.into())
+    }
+
+    /// Whether an answer from there can be one to a request sent to `to`. The own account may be left out (RFC 6120
+    /// section 8.1.2.1).
+    fn answers(&self, from: &str, to: &str) -> bool {
+        let own = |address: &str| {
+            address.is_empty()
+                || self.party.as_ref().is_some_and(|party| address.eq_ignore_ascii_case(&party.address.account))
+        };
+        from.eq_ignore_ascii_case(to) || (own(from) && own(to))
     }
 }
 

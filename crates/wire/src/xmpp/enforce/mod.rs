@@ -45,8 +45,16 @@ impl ErrorType {
     }
 }
 
+/// The longest id that is repeated in an answer.
+const ID_BYTES: usize = 1_024;
+/// The longest full JID (RFC 7622 section 3).
+const ADDRESS_BYTES: usize = 3_071;
+
 /// The stanza error that answers a stanza (RFC 6120 section 8.3): addresses swapped, same id, nothing of the refused
 /// content. It comes from where the stanza was sent to, so that a room's occupant gets it from the room.
+///
+/// What is too long to be an address is not repeated, nor is an id of more than 1 KiB (an answer must not cost more
+/// than the question); an iq with such an id gets no answer, since none would be recognised.
 ///
 /// `condition` is a defined condition's name (`policy-violation`); anything that is no such name becomes
 /// `undefined-condition`. `None` where a reply is forbidden: to errors, iq results, and what is no stanza.
@@ -57,12 +65,15 @@ pub fn error_reply(stanza: Element<'_>, kind: ErrorType, condition: &str, text: 
         ("iq", kind) => matches!(kind, Some("get" | "set")),
         _ => false,
     };
-    if !answers {
+    let id = stanza.attr("id").filter(|id| id.len() <= ID_BYTES);
+    let unknowable = stanza.name() == "iq" && id.is_none() && stanza.attr("id").is_some();
+    if !answers || unknowable {
         return None;
     }
+    let address = |name| stanza.attr(name).filter(|address| address.len() <= ADDRESS_BYTES);
     let mut out = Vec::with_capacity(256);
     put(&mut out, &["<", stanza.name()]);
-    for (name, value) in [("to", stanza.attr("from")), ("from", stanza.attr("to")), ("id", stanza.attr("id"))] {
+    for (name, value) in [("to", address("from")), ("from", address("to")), ("id", id)] {
         if let Some(value) = value {
             attribute(&mut out, name, value);
         }
