@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use judge::Judge;
-use model::{Direction, Record, RecordKind};
+use model::{Address, Direction, Party, PartyKind, Record, RecordKind, Side, Then};
 use store::{Entry, Journal, Store};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -31,7 +31,7 @@ const ON_THE_WAY: usize = 1_024;
 pub async fn run(judge: Judge, registry: Registry, mut logins: mpsc::Receiver<Box<str>>, mut drain: Drain) {
     let (Some(journal), Some(store)) = (judge.journal().cloned(), judge.store().cloned()) else { return };
     let (sender, mut receipts) = mpsc::channel(ON_THE_WAY);
-    let office = Office { journal, store: store.clone(), registry, sender };
+    let office = Office { judge: judge.clone(), journal, store: store.clone(), registry, sender };
     let mut revision = 0;
     let mut clock = tokio::time::interval(LOOK_EVERY);
     let mut pass = tokio::time::interval(PASS_EVERY);
@@ -60,7 +60,15 @@ pub async fn run(judge: Judge, registry: Registry, mut logins: mpsc::Receiver<Bo
     }
 }
 
+/// An address as a record names it; what kind of party it is, quarantine does not keep.
+fn then(address: &str) -> Then {
+    let (account, device) = address.split_once('/').map_or((address, None), |(account, device)| (account, Some(device)));
+    let address = Address { account: account.into(), device: device.map(Into::into) };
+    Then::from(&Party::stranger(address, PartyKind::Person, Side::Internal))
+}
+
 struct Office {
+    judge: Judge,
     journal: Arc<Journal>,
     store: Arc<Store>,
     registry: Registry,
@@ -121,11 +129,16 @@ impl Office {
             record.about = Some(message.id);
             record.protocol = Some(message.protocol);
             record.direction = Some(message.direction);
+            record.digest = Some(message.digest);
+            record.from = Some(then(&message.from));
+            record.to = Some(then(&message.to));
             record.note = Some(format!("released by {by}, delivered to a session of {account}").into());
             if self.journal.append(Entry::from(record)).await.is_err() {
                 warn!(id = %message.id, "a release can't be recorded, so it waits");
                 continue;
             }
+            // From here on it passes: its reader may be behind this gateway, too.
+            self.judge.released(&message);
             let to = match message.direction {
                 Direction::FromClient => End::Server,
                 Direction::ToClient => End::Client,

@@ -67,7 +67,17 @@ impl Facts {
 
 /// Derives the facts of a message, in time linear in its size.
 pub fn extract(message: &Message) -> Facts {
-    let mut facts = Facts { digest: digest::of(message), ..Facts::default() };
+    extract_known(message, digest(message))
+}
+
+/// The digest of a message's content alone: enough to recognise a copy.
+pub fn digest(message: &Message) -> Digest {
+    digest::of(message)
+}
+
+/// Derives the facts of a message whose digest is known.
+pub fn extract_known(message: &Message, digest: Digest) -> Facts {
+    let mut facts = Facts { digest, ..Facts::default() };
     for (part, piece) in message.parts.iter().enumerate().take(usize::from(u16::MAX)) {
         let part = part as u16;
         match &piece.body {

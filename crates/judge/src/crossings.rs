@@ -203,7 +203,13 @@ impl Crossings {
         let key = Key(self.account(&[author]), digest);
         let to = if room { 0 } else { self.account(&[&to.account]) };
         match record.kind {
-            RecordKind::Release => self.crossing(key).say(to, Standing::Passed),
+            RecordKind::Release => {
+                self.crossing(key).say(to, Standing::Passed);
+                // Its recipient may be a room.
+                let recipient = record.to.as_ref().map_or("", |to| &to.account);
+                let key = Key(self.account(&[recipient]), digest);
+                self.crossing(key).say(0, Standing::Passed);
+            }
             // Only what was simply allowed is taken as known: anything else is judged anew, so that its
             // sender is told again.
             RecordKind::Message

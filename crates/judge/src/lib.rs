@@ -34,7 +34,7 @@ use identity::Directory;
 use inspect::{Answers, Case, Detector, Facts, Findings, Tracker, facts};
 use jiff::Timestamp;
 use model::{
-    Address, Content, Direction, Effect, File, Finding, Kind, Message, OnFault, Party, PartyKind, Protocol, Verdict,
+    Address, Content, Digest, Direction, Effect, File, Finding, Kind, Message, OnFault, Party, PartyKind, Protocol, Verdict,
 };
 use parking_lot::Mutex;
 use policy::{Policy, Subject};
@@ -179,8 +179,8 @@ impl Judge {
 
     /// Judges a message. `bytes` is the frame that quarantine would keep.
     pub fn message(&self, message: Message, bytes: &Bytes) -> Ticket {
-        let facts = facts::extract(&message);
-        let first = match self.inner.enter(&message, &facts) {
+        let digest = facts::digest(&message);
+        let first = match self.inner.enter(&message, &digest) {
             Entered::New(first) => first,
             Entered::Known(standing) => {
                 self.inner.copies.fetch_add(1, Ordering::Relaxed);
@@ -194,6 +194,7 @@ impl Judge {
                 };
             }
         };
+        let facts = facts::extract_known(&message, digest);
         let mut judged = None;
         if !lookup::is_needed(&message) {
             let at_once = self.inner.judge(&message, &facts, &Answers::default());
@@ -247,7 +248,7 @@ impl Judge {
 
     /// A frame was rewritten before it went on: its echoes say this now.
     pub fn expect(&self, message: &Message) {
-        let digest = facts::extract(message).digest;
+        let digest = facts::digest(message);
         self.inner.crossings.lock().pass(&message.from, &message.to, &digest);
     }
 
@@ -353,9 +354,9 @@ impl Drop for Reserved {
 }
 
 impl Inner {
-    fn enter(&self, message: &Message, facts: &Facts) -> Entered {
+    fn enter(&self, message: &Message, digest: &Digest) -> Entered {
         let rules = self.rules.load();
-        self.crossings.lock().enter(message, &facts.digest, rules.policy.version(), &rules.indicators)
+        self.crossings.lock().enter(message, digest, rules.policy.version(), &rules.indicators)
     }
 
     /// Detects and decides.
