@@ -331,3 +331,107 @@ impl Drop for Live {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use model::{Address, PartyKind, Side};
+
+    use super::*;
+
+    fn registry() -> Registry {
+        Registry::new(2, Duration::from_secs(600)).0
+    }
+
+    fn parked(account: &str, id: &str) -> Parked {
+        Parked { id: id.into(), account: account.into(), state: Box::new(()) }
+    }
+
+    /// A session of this account that can be resumed by this id.
+    fn live(registry: &Registry, account: &str, id: &str) -> Live {
+        let mut live = registry.enter();
+        live.log_in(&Party::stranger(Address::account(account), PartyKind::Person, Side::Internal));
+        live.resumable(id);
+        live
+    }
+
+    fn found(claim: Claim) -> Option<String> {
+        claim.give_up().map(|parked| parked.account.to_string())
+    }
+
+    #[test]
+    fn a_parked_session_is_its_accounts_only() {
+        let registry = registry();
+        registry.park(parked("Alice@server.test", "1"));
+        assert_eq!(found(registry.claim("server.test", "1", Some("eve@server.test"))), None);
+        assert_eq!(found(registry.claim("other.test", "1", Some("alice@server.test"))), None);
+        assert_eq!(found(registry.claim("other.test", "1", None)), None, "an id means something at its domain only");
+        let back = registry.claim("Server.test", "1", Some("alice@Server.test"));
+        assert_eq!(found(back).as_deref(), Some("Alice@server.test"));
+        assert_eq!(found(registry.claim("server.test", "1", Some("alice@server.test"))), None, "taken once");
+        // Where the mechanism does not tell who logged in, the server decides.
+        registry.park(parked("alice@server.test", "2"));
+        assert!(found(registry.claim("server.test", "2", None)).is_some());
+    }
+
+    #[test]
+    fn a_live_session_yields_to_its_account_only() {
+        let registry = registry();
+        let alice = live(&registry, "alice@server.test", "1");
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(matches!(registry.claim("server.test", "1", Some("eve@server.test")), Claim::Here(None)));
+        assert!(alice.poll_letter(&mut cx, |_| true).is_none(), "it is not disturbed");
+        let claim = registry.claim("server.test", "1", Some("alice@server.test"));
+        let Some(Letter::Yield(answer)) = alice.poll_letter(&mut cx, |_| true) else { panic!("it is asked") };
+        assert!(answer.send(Some(parked("alice@server.test", "1"))).is_ok());
+        assert!(found(claim).is_some(), "what came too late to be used is not lost");
+    }
+
+    #[test]
+    fn the_same_id_at_two_domains_is_two_sessions() {
+        let registry = registry();
+        registry.park(parked("a@one.test", "1"));
+        registry.park(parked("a@two.test", "1"));
+        assert_eq!(found(registry.claim("one.test", "1", None)).as_deref(), Some("a@one.test"));
+        assert_eq!(found(registry.claim("two.test", "1", None)).as_deref(), Some("a@two.test"));
+    }
+
+    fn release(office: &mpsc::Sender<Outcome>, to: End) -> Letter {
+        let id = Uuid::nil();
+        let receipt = Receipt { id, office: office.clone().try_reserve_owned().unwrap() };
+        Letter::Release { bytes: Bytes::new(), to, since: Timestamp::UNIX_EPOCH, receipt }
+    }
+
+    #[test]
+    fn releases_wait_for_room_and_hold_up_nothing_else() {
+        let registry = registry();
+        let alice = live(&registry, "alice@server.test", "1");
+        let (office, _outcomes) = mpsc::channel(8);
+        for to in [End::Client, End::Server] {
+            assert!(registry.post("alice@server.test", release(&office, to)).is_ok());
+        }
+        registry.shut_down();
+        let next = |has_room: fn(End) -> bool| alice.poll_letter(&mut Context::from_waker(Waker::noop()), has_room);
+        assert!(matches!(next(|to| to == End::Server), Some(Letter::Shutdown)));
+        assert!(next(|to| to == End::Server).is_none(), "in order");
+        assert!(matches!(next(|_| true), Some(Letter::Release { to: End::Client, .. })));
+        assert!(matches!(next(|_| true), Some(Letter::Release { to: End::Server, .. })));
+    }
+
+    #[test]
+    fn a_release_that_does_not_fit_is_given_back() {
+        let registry = registry();
+        let alice = live(&registry, "alice@server.test", "1");
+        let (office, _outcomes) = mpsc::channel(MAIL + 8);
+        for _ in 0..MAIL {
+            assert!(registry.post("alice@server.test", release(&office, End::Client)).is_ok());
+        }
+        assert!(registry.post("alice@server.test", release(&office, End::Client)).is_err());
+        registry.shut_down();
+        let shutdown = alice.poll_letter(&mut Context::from_waker(Waker::noop()), |_| false);
+        assert!(matches!(shutdown, Some(Letter::Shutdown)), "what concerns the session itself always fits");
+        drop(alice);
+        assert_eq!(office.capacity(), MAIL + 8, "receipts of a session that ended are free again");
+    }
+}

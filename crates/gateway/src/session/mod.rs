@@ -12,6 +12,8 @@
 
 mod leg;
 mod outbox;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::net::SocketAddr;
