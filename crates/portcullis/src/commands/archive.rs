@@ -172,9 +172,10 @@ fn verify(dir: &std::path::Path, public_key: Option<PathBuf>, heads: Option<Path
             .iter()
             .map(|w| json!({"writer": &*w.name, "records": w.records, "signed": w.signed, "signed_at": w.signed_at}))
             .collect();
-        let bad = report.first_bad.as_ref().map(|b| {
-            json!({"writer": &*b.writer, "seq": b.seq, "position": b.position, "what": b.what})
-        });
+        let bad = report
+            .first_bad
+            .as_ref()
+            .map(|b| json!({"writer": &*b.writer, "seq": b.seq, "position": b.position, "what": b.what}));
         say(json!({
             "good": report.is_good(), "records": report.records, "segments": report.segments, "bodies": report.bodies,
             "erased": report.erased, "unsigned": report.unsigned, "bad": report.bad, "first_bad": bad, "writers": writers,

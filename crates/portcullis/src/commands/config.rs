@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::{Cli, Outcome, say};
+use crate::failure::Failure;
 use crate::{config, roles};
 
 #[derive(Subcommand)]
@@ -49,16 +50,26 @@ impl ConfigCommand {
                 }
                 say(format!("{}: ok", file.display()));
             }
-            ConfigCommand::Defaults => say(toml::to_string_pretty(&config::Config::default()).unwrap_or_default()),
-            ConfigCommand::Reference { which } => say(match which {
-                Reference::Config => config::reference(),
-                Reference::Cli => cli_reference(),
-                Reference::Policy => policy::reference(&roles::symbols(&config::Config::default())?),
-                Reference::Metrics => metrics_reference(),
-            }),
+            ConfigCommand::Defaults => say(defaults()),
+            ConfigCommand::Reference { which } => say(which.text()?),
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+impl Reference {
+    fn text(self) -> Result<String, Failure> {
+        Ok(match self {
+            Reference::Config => config::reference(),
+            Reference::Cli => cli_reference(),
+            Reference::Policy => policy::reference(&roles::symbols(&config::Config::default())?),
+            Reference::Metrics => metrics_reference(),
+        })
+    }
+}
+
+fn defaults() -> String {
+    toml::to_string_pretty(&config::Config::default()).unwrap_or_default()
 }
 
 /// Every command with its help, as Markdown.
@@ -89,4 +100,25 @@ fn metrics_reference() -> String {
         let _ = writeln!(out, "| `{name}` | {about} |");
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_references_under_docs_are_what_the_program_says() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference");
+        let texts = [
+            ("config.md", Reference::Config.text().unwrap()),
+            ("cli.md", Reference::Cli.text().unwrap()),
+            ("policy.md", Reference::Policy.text().unwrap()),
+            ("metrics.md", Reference::Metrics.text().unwrap()),
+            ("defaults.toml", defaults()),
+        ];
+        for (name, text) in texts {
+            let there = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+            assert!(there == text + "\n", "docs/reference/{name} is no longer true: run `cargo xtask docs`");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! `portcullis gateway`: one server by flags, or what a configuration file says.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -35,8 +35,8 @@ enum Protocol {
 
 The port takes direct TLS and STARTTLS. When ready, one line is printed: listening HOST:PORT")]
 struct XmppArgs {
-    /// Where clients connect.
-    #[arg(long, value_name = "HOST:PORT")]
+    /// Where clients connect; a name is resolved once.
+    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
     listen: SocketAddr,
     /// The server.
     #[arg(long, value_name = "HOST:PORT")]
@@ -72,13 +72,14 @@ struct XmppArgs {
     #[arg(long, value_name = "ADDRESS")]
     clamd: Option<String>,
     /// Serve uploads (XEP-0363) here over HTTPS.
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
     http: Option<SocketAddr>,
-    /// What clients reach --http by (default: https:// and its address).
+    /// What clients reach --http by (default: https:// and its address; the first --domain where that is
+    /// 0.0.0.0 or port 0).
     #[arg(long, value_name = "URL", requires = "http")]
     public_url: Option<String>,
     /// Serve metrics and health here over HTTP.
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
     admin: Option<SocketAddr>,
     /// Data directory (default: portcullis under the user's state directory).
     #[arg(long, value_name = "DIR")]
@@ -86,12 +87,26 @@ struct XmppArgs {
     /// What "recorded" promises: power (fsync) or process.
     #[arg(long, value_enum, default_value = "power")]
     durability: Durability,
-    /// Let clients speak without TLS.
+    /// Let clients speak without TLS, for a port that only a TLS terminator reaches. A stream that begins in plain
+    /// text is then relayed as it is and is not offered STARTTLS; direct TLS still works.
     #[arg(long)]
     allow_plain: bool,
     /// Do not limit connections by address and rate (load tests).
     #[arg(long)]
     no_connection_limits: bool,
+}
+
+/// Reads `HOST:PORT`, the host an address or a name; of a name's addresses the first IPv4 one, else the first.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let has_port = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if !has_port {
+        return Err("not HOST:PORT; write it as 127.0.0.1:5222, [::1]:5222 or localhost:5222".to_owned());
+    }
+    let found =
+        text.to_socket_addrs().map_err(|e| format!("can't be resolved: {e}; name an address of this machine"))?;
+    let found: Vec<SocketAddr> = found.collect();
+    let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    first.copied().ok_or_else(|| "has no address; name an address of this machine".to_owned())
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -136,14 +151,21 @@ impl XmppArgs {
             domains,
             limits: XmppLimits::default(),
         });
+        if let Some(listen) = self.http
+            && listen.ip().is_unspecified()
+            && self.public_url.is_none()
+            && self.domain.is_empty()
+        {
+            return Err(Failure::usage(format!("--http {listen}: no address that clients could be told"))
+                .hint("give --public-url https://HOST:PORT, or --domain"));
+        }
         gateway.http = self.http.map(|listen| {
-            let reachable = if listen.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { listen.ip() };
-            let address = SocketAddr::new(reachable, listen.port());
-            let public = self.public_url.clone().unwrap_or_else(|| format!("https://{address}"));
+            // Else it is made up when the port is known.
+            let reachable = !listen.ip().is_unspecified() && listen.port() != 0;
             let limits = gateway::upload::Limits::default();
             HttpGateway {
                 listen,
-                public_url: Some(public),
+                public_url: self.public_url.clone().or_else(|| reachable.then(|| format!("https://{listen}"))),
                 file_bytes: limits.file_bytes,
                 spool_bytes: limits.spool_bytes,
             }
@@ -176,8 +198,50 @@ impl XmppArgs {
             };
             config.indicators.lists.push(config::IndicatorList { file: file.into(), kind });
         }
-        config.files.clamd =
-            self.clamd.map(|address| config::ClamdConfig { address, timeout_seconds: 10, at_once: 4 });
+        config.files.clamd = self.clamd.map(|address| config::ClamdConfig { address, timeout_seconds: 10, at_once: 4 });
         Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    fn config(flags: &str) -> Result<Config, Failure> {
+        #[derive(clap::Parser)]
+        struct Flags {
+            #[command(flatten)]
+            xmpp: XmppArgs,
+        }
+        let always = "xmpp --upstream 127.0.0.1:15222 --upstream-insecure";
+        Flags::try_parse_from(always.split(' ').chain(flags.split(' '))).map_err(Failure::usage)?.xmpp.config()
+    }
+
+    #[test]
+    fn addresses_may_be_names() {
+        let config = config("--listen localhost:5222 --admin [::1]:9090").unwrap();
+        let xmpp = config.gateway.unwrap().xmpp.unwrap();
+        assert!(xmpp.listen[0].ip().is_loopback());
+        assert_eq!(xmpp.listen[0].port(), 5222);
+        assert_eq!(config.admin.unwrap().listen, "[::1]:9090".parse().unwrap());
+        for wrong in ["localhost", ":5222", "localhost:x", "no.such.host.invalid:1", ""] {
+            assert!(address(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn uploads_are_told_by_an_address_that_clients_can_reach() {
+        let public = |flags: &str| {
+            config(&format!("--listen 127.0.0.1:0 {flags}")).map(|c| c.gateway.unwrap().http.unwrap().public_url)
+        };
+        let at = "https://127.0.0.1:5443".to_owned();
+        assert_eq!(public("--http 127.0.0.1:5443").unwrap(), Some(at.clone()));
+        assert_eq!(public("--http 0.0.0.0:5443 --public-url https://127.0.0.1:5443").unwrap(), Some(at));
+        assert_eq!(public("--http 127.0.0.1:0").unwrap(), None);
+        assert_eq!(public("--http 0.0.0.0:5443 --domain example.org").unwrap(), None);
+        let refused = public("--http 0.0.0.0:5443").unwrap_err().to_string();
+        assert!(refused.contains("--http 0.0.0.0:5443"), "{refused}");
     }
 }

@@ -10,7 +10,7 @@ use policy::{Policy, Severity, Surroundings, cases, check};
 
 use super::{Outcome, say};
 use crate::config::Config;
-use crate::failure::{FOUND, Failure, USAGE};
+use crate::failure::{FOUND, Failure, USAGE, complain};
 use crate::roles;
 
 #[derive(Subcommand)]
@@ -80,13 +80,19 @@ fn check_files(config: Config, json: bool) -> Outcome {
     let texts = roles::policy_texts(&config.policy.files)?;
     let sources: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     let today = jiff::Zoned::now().date();
-    let problems = check(&sources, symbols, Surroundings { today: Some(today), ..Default::default() });
+    // Without a directory nothing is known of groups, which is not to say that there are none.
+    let directory = config.identity.file.is_some().then(|| roles::directory(&config)).transpose()?;
+    let groups: Option<Vec<&str>> = directory.as_ref().map(|known| known.groups().iter().map(|name| &**name).collect());
+    let file_kinds = roles::file_kinds();
+    let surroundings = Surroundings { today: Some(today), groups: groups.as_deref(), file_kinds: Some(&file_kinds) };
+    let problems = check(&sources, symbols, surroundings);
     for problem in &problems {
         if json {
             say(serde_json::to_string(problem).unwrap_or_default());
         } else {
-            let kind = if problem.severity == Severity::Error { "error" } else { "warning" };
-            say(format!("{kind}: {problem}"));
+            let how_bad = if problem.severity == Severity::Error { "error" } else { "warning" };
+            let policy::Problem { file, line, column, message, hint, .. } = problem;
+            complain(how_bad, &format!("{file}:{line}:{column}: {message}"), hint.as_deref());
         }
     }
     if problems.iter().any(|p| p.severity == Severity::Error) {
@@ -102,10 +108,8 @@ fn check_files(config: Config, json: bool) -> Outcome {
 fn test(config: &Config, table: &std::path::Path) -> Outcome {
     let loaded = roles::load(config)?;
     let name = table.display().to_string();
-    let text = std::fs::read_to_string(table).map_err(|e| Failure::usage(format!("{name}: can't be read: {e}")))?;
-    let found = cases::parse(&name, &text, &roles::symbols(config)?).map_err(|problems| {
-        Failure::usage(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-    })?;
+    let text = std::fs::read_to_string(table).map_err(|e| Failure::unreadable(table, &e))?;
+    let found = cases::parse(&name, &text, &roles::symbols(config)?).map_err(roles::policy_problems)?;
     let outcomes = cases::run(&loaded.rules.policy, &found, |case| {
         let party = |protocol, address, kind| loaded.directory.party(protocol, address, kind);
         let staged = case.stage(party, Vec::new());

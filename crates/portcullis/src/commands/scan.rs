@@ -4,7 +4,7 @@
 //! lines' own `time` drives every window, so a simulation can be run through it.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -124,8 +124,7 @@ impl ScanArgs {
             .map_err(|e| Failure::work(format!("can't start the runtime: {e}")))?;
         let input: Box<dyn BufRead> = match self.file.as_deref() {
             Some(path) if path.as_os_str() != "-" => {
-                let file = std::fs::File::open(path)
-                    .map_err(|e| Failure::work(format!("{}: can't be read: {e}", path.display())))?;
+                let file = std::fs::File::open(path).map_err(|e| Failure::unreadable(path, &e))?;
                 Box::new(BufReader::new(file))
             }
             _ => Box::new(BufReader::new(std::io::stdin())),
@@ -207,12 +206,25 @@ async fn judge_line(judge: &Judge, bytes: &[u8]) -> Result<(Answer, Effect), Str
     let answer = Answer {
         id,
         verdict: effect.name(),
-        score,
+        // The sum of nothing is a negative zero.
+        score: score + 0.0,
         findings,
         rules: ruled.verdict.rules.clone(),
         notice: ruled.verdict.notice.clone(),
     };
     Ok((answer, effect))
+}
+
+/// The size of a file that can be looked into.
+fn readable(path: &Path) -> Result<u64, String> {
+    let unreadable = |why: &dyn std::fmt::Display| format!("{}: can't be read: {why}", path.display());
+    // Asked first: opening a pipe would wait for its writer.
+    let about = std::fs::metadata(path).map_err(|e| unreadable(&e))?;
+    if !about.is_file() {
+        return Err(unreadable(&"not a regular file"));
+    }
+    std::fs::File::open(path).map_err(|e| unreadable(&e))?;
+    Ok(about.len())
 }
 
 fn message(judge: &Judge, line: Line) -> Result<Message, String> {
@@ -223,9 +235,7 @@ fn message(judge: &Judge, line: Line) -> Result<Message, String> {
     let party = |text: Option<String>, kind| {
         let text = text.unwrap_or_default();
         let address = match (protocol, text.split_once('/')) {
-            (Protocol::Xmpp, Some((bare, resource))) => {
-                Address { account: bare.into(), device: Some(resource.into()) }
-            }
+            (Protocol::Xmpp, Some((bare, resource))) => Address { account: bare.into(), device: Some(resource.into()) },
             _ => Address::account(text),
         };
         judge.party(protocol, address, kind)
@@ -246,7 +256,7 @@ fn message(judge: &Judge, line: Line) -> Result<Message, String> {
         if let Some(name) = &file.name {
             message.say(Place::FileName, name.as_str());
         }
-        let size = file.path.as_ref().and_then(|path| std::fs::metadata(path).ok()).map(|m| m.len());
+        let size = file.path.as_deref().map(readable).transpose()?;
         message.files.push(File {
             name: file.name.map(Into::into),
             claimed_type: file.claimed_type.map(Into::into),
@@ -255,4 +265,27 @@ fn message(judge: &Judge, line: Line) -> Result<Message, String> {
         });
     }
     Ok(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_can_not_be_read_fails_its_line_alone() {
+        let judge = roles::judge_without_record(&Config::default()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let judged = |path: &Path| {
+            let line = serde_json::json!({"id": "1", "files": [{"path": path}]}).to_string();
+            runtime.block_on(judge_line(&judge, line.as_bytes())).map(|(answer, _)| answer.verdict)
+        };
+        for unreadable in [folder.path(), &folder.path().join("missing")] {
+            let error = judged(unreadable).unwrap_err();
+            assert!(error.contains("can't be read"), "{error}");
+        }
+        let there = folder.path().join("note.txt");
+        std::fs::write(&there, "see you at noon").unwrap();
+        assert!(judged(&there).is_ok());
+    }
 }

@@ -4,13 +4,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::Config;
+use crate::failure::Failure;
 
 /// Something wrong with the configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// The file.
     pub file: PathBuf,
-    /// Line, from 1; 0 when the file as a whole.
+    /// Line, from 1.
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
@@ -22,27 +23,15 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file.display())?;
-        if self.line > 0 {
-            write!(f, ":{}:{}", self.line, self.column)?;
-        }
-        write!(f, ": {}", self.message)
+        write!(f, "{}:{}:{}: {}", self.file.display(), self.line, self.column, self.message)
     }
 }
 
 impl std::error::Error for Problem {}
 
 /// Loads and checks a configuration file. Relative paths in it start at its own directory.
-pub fn load(path: &Path) -> Result<Config, Problem> {
-    let whole = |message: String, hint: &str| Problem {
-        file: path.to_owned(),
-        line: 0,
-        column: 0,
-        message,
-        hint: Some(hint.to_owned()),
-    };
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| whole(format!("can't be read: {e}"), "name an existing file that this user may read"))?;
+pub fn load(path: &Path) -> Result<Config, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|e| Failure::unreadable(path, &e))?;
     let mut config = parse(path, &text)?;
     let base = std::path::absolute(path).ok().and_then(|p| p.parent().map(Path::to_owned)).unwrap_or_default();
     config.anchor(&base);

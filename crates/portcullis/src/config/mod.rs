@@ -402,7 +402,7 @@ pub struct HttpGateway {
     /// The HTTPS port, with the certificates of the domains.
     #[schemars(with = "String")]
     pub listen: SocketAddr,
-    /// What clients reach it by (`https://chat.example.org:5443`); `https://` and the domain with the port of `listen` when left out.
+    /// What clients reach it by (`https://chat.example.org:5443`); left out, `https://` and the first domain with the port of `listen`, or `listen` itself where no domain is named.
     #[serde(default)]
     pub public_url: Option<String>,
     /// Bytes of a file at most.

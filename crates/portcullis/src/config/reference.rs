@@ -28,31 +28,39 @@ pub fn reference() -> String {
 fn section(out: &mut String, path: &str, schema: &Value, defaults: &Value, definitions: &BTreeMap<String, Value>) {
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
     let title = if path.is_empty() { "Top level".to_owned() } else { format!("`[{path}]`") };
-    let _ = write!(out, "\n## {title}\n\n");
+    let _ = writeln!(out, "\n## {title}");
     if let Some(about) = schema.get("description").and_then(Value::as_str).filter(|_| !path.is_empty()) {
-        let _ = write!(out, "{}\n\n", one_line(about));
+        let _ = writeln!(out, "\n{}", one_line(about));
     }
     let mut inner = Vec::new();
     let mut rows = String::new();
     for (key, property) in properties {
         let (target, list) = resolve(property, definitions);
-        let default = defaults.get(key).cloned().unwrap_or(Value::Null);
+        let default = defaults.get(key).or(property.get("default")).cloned().unwrap_or(Value::Null);
         let about = property.get("description").or_else(|| target.get("description")).and_then(Value::as_str);
         if target.get("properties").is_some() {
             let name = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
             inner.push((if list { format!("[{name}]") } else { name }, target.clone(), default));
         } else {
-            let required = schema.get("required").and_then(Value::as_array).is_some_and(|r| r.contains(&Value::from(key.as_str())));
+            let required = schema
+                .get("required")
+                .and_then(Value::as_array)
+                .is_some_and(|r| r.contains(&Value::from(key.as_str())));
             let default = match default {
                 Value::Null if required => "required".to_owned(),
                 Value::Null => String::new(),
                 value => format!("`{value}`"),
             };
-            let _ = writeln!(rows, "| `{key}` | {} | {default} | {} |", kind(property, definitions), one_line(about.unwrap_or_default()));
+            let _ = writeln!(
+                rows,
+                "| `{key}` | {} | {default} | {} |",
+                kind(property, definitions),
+                one_line(about.unwrap_or_default())
+            );
         }
     }
     if !rows.is_empty() {
-        let _ = write!(out, "| key | type | default | meaning |\n| --- | --- | --- | --- |\n{rows}");
+        let _ = write!(out, "\n| key | type | default | meaning |\n| --- | --- | --- | --- |\n{rows}");
     }
     for (name, schema, default) in inner {
         section(out, &name, &schema, &default, definitions);
@@ -85,13 +93,17 @@ fn kind(property: &Value, definitions: &BTreeMap<String, Value>) -> String {
     let (target, list) = resolve(property, definitions);
     let variants: Vec<&str> = match (target.get("enum"), target.get("oneOf")) {
         (Some(Value::Array(values)), _) => values.iter().filter_map(Value::as_str).collect(),
-        (_, Some(Value::Array(choices))) => choices.iter().filter_map(|c| c.get("const").and_then(Value::as_str)).collect(),
+        (_, Some(Value::Array(choices))) => {
+            choices.iter().filter_map(|c| c.get("const").and_then(Value::as_str)).collect()
+        }
         _ => Vec::new(),
     };
     let name = if variants.is_empty() {
         match target.get("type") {
             Some(Value::String(name)) => name.clone(),
-            Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).filter(|n| *n != "null").collect::<Vec<_>>().join(" or "),
+            Some(Value::Array(names)) => {
+                names.iter().filter_map(Value::as_str).filter(|n| *n != "null").collect::<Vec<_>>().join(" or ")
+            }
             _ => "table".to_owned(),
         }
     } else {
@@ -103,4 +115,3 @@ fn kind(property: &Value, definitions: &BTreeMap<String, Value>) -> String {
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
 }
-

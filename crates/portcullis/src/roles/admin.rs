@@ -20,7 +20,8 @@ use store::Journal;
 use crate::failure::Failure;
 
 /// Upper bounds of the latency histogram, in seconds.
-const LATENCIES: &[f64] = &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
+const LATENCIES: &[f64] =
+    &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 /// How often histograms are tidied up.
 const UPKEEP: Duration = Duration::from_secs(5);
 

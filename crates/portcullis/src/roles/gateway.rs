@@ -10,13 +10,15 @@ use ::gateway::listen::{ListenConfig, Listener};
 use ::gateway::metrics::Metrics;
 use ::gateway::network::Network;
 use ::gateway::registry::Registry;
+use ::gateway::release;
 use ::gateway::session::{Deadlines, Shared};
 use ::gateway::task::{Drain, Roles};
-use ::gateway::tls::{self, CertificateSource, Certificates};
-use ::gateway::upload::{self, FileDesk, PublicBase, Routes, SlotKeeper, StoredOrigins, StoredVerdicts, UploadDomain, Uploads};
-use ::gateway::upstream::{HostPort, Pin, Trust, Upstream, UpstreamTls};
+use ::gateway::tls::{self, CertificateError, CertificateSource, Certificates};
+use ::gateway::upload::{
+    self, FileDesk, PublicBase, Routes, SlotKeeper, StoredOrigins, StoredVerdicts, UploadDomain, Uploads,
+};
+use ::gateway::upstream::{Dialer, HostPort, Pin, Trust, TrustError, Upstream, UpstreamTls};
 use ::gateway::xmpp::{self, Domain, Probed};
-use ::gateway::release;
 use judge::Judge;
 use tracing::{info, warn};
 use wire::xmpp::Limits;
@@ -44,18 +46,38 @@ impl Started {
     }
 }
 
-/// Checks what can be checked without opening a port.
-pub fn check(config: &Config, role: &Gateway) -> Result<(), Failure> {
+/// Checks what can be checked without opening a port: addresses, pins, and every file that is named.
+pub fn check(role: &Gateway) -> Result<(), Failure> {
     if let Some(xmpp) = &role.xmpp {
         for domain in &xmpp.domains {
-            upstream(domain)?;
+            Dialer::new(&upstream(domain)?).map_err(untrusted)?;
         }
         networks("gateway.xmpp.proxies", &xmpp.proxies)?;
-        if xmpp.domains.iter().all(|d| d.certificate.is_some()) {
-            certificates(&config.data_dir(), xmpp)?;
+        let (named, _without) = certificate_sources(xmpp)?;
+        if !named.is_empty() {
+            Certificates::load(named, now()).map_err(unusable)?;
+        }
+        if let Some(http) = &role.http {
+            public_base(http, xmpp, http.listen)?;
         }
     }
     door(&role.limits).map(drop)
+}
+
+/// Trust that can't be had: by a file that can't be read, or by what is written.
+fn untrusted(error: TrustError) -> Failure {
+    match &error {
+        TrustError::CaFile(CertificateError::File { path, source }) => Failure::unreadable(path, source),
+        _ => Failure::usage(error),
+    }
+}
+
+/// The same of certificates shown to clients.
+fn unusable(error: CertificateError) -> Failure {
+    match &error {
+        CertificateError::File { path, source } => Failure::unreadable(path, source),
+        _ => Failure::usage(error),
+    }
 }
 
 /// Starts every listener of the role.
@@ -106,7 +128,7 @@ pub async fn start(
         uploads: slots,
         dial: Duration::from_secs(limits.dial_seconds),
     })
-    .map_err(Failure::usage)?;
+    .map_err(untrusted)?;
     for domain in xmpp.domains.iter().filter_map(|domain| domain.name.as_deref()) {
         look_at_server(&gateway, domain).await?;
     }
@@ -144,7 +166,9 @@ async fn look_at_server(gateway: &xmpp::Gateway, domain: &str) -> Result<(), Fai
         .hint(format!("turn it off at the server,\n{remedy}")));
     }
     match probed {
-        Probed::Unknown(why) => warn!(domain, why, "the server can't be asked for its features now; every login looks again"),
+        Probed::Unknown(why) => {
+            warn!(domain, why, "the server can't be asked for its features now; every login looks again")
+        }
         _ => info!(domain, "the server's offer suits the gateway"),
     }
     Ok(())
@@ -162,19 +186,10 @@ fn start_uploads(
     roles: &Roles,
     drain: &Drain,
 ) -> Result<Arc<SlotKeeper>, Failure> {
-    let limits = upload::Limits { file_bytes: http.file_bytes, spool_bytes: http.spool_bytes, ..upload::Limits::default() };
+    let limits =
+        upload::Limits { file_bytes: http.file_bytes, spool_bytes: http.spool_bytes, ..upload::Limits::default() };
     let listener = Listener::bind(ListenConfig::new(http.listen)).map_err(Failure::work)?;
-    let port = listener.local_addr().port();
-    let named = xmpp.domains.iter().find_map(|domain| domain.name.clone());
-    let public = match (&http.public_url, named) {
-        (Some(url), _) => url.clone(),
-        (None, Some(domain)) => format!("https://{domain}:{port}"),
-        (None, None) => {
-            return Err(Failure::usage("gateway.http.public_url: needed where no domain is named")
-                .hint("write the URL that clients reach the listener by, such as https://chat.example.org:5443"));
-        }
-    };
-    let base = PublicBase::parse(&public).map_err(|e| Failure::usage(format!("gateway.http.public_url: {e}")))?;
+    let (public, base) = public_base(http, xmpp, listener.local_addr())?;
     let routes = domains
         .iter()
         .map(|domain| UploadDomain {
@@ -184,7 +199,7 @@ fn start_uploads(
             trust: domain.upstream.trust.clone(),
         })
         .collect();
-    let routes = Arc::new(Routes::new(routes).map_err(Failure::usage)?);
+    let routes = Arc::new(Routes::new(routes).map_err(untrusted)?);
     let Some(store) = judge.store().cloned() else { return Err(Failure::work("uploads need a store")) };
     let origins = Arc::new(StoredOrigins::new(store.clone()));
     let slots = SlotKeeper::new(base, routes, origins, limits.clone());
@@ -200,6 +215,29 @@ fn start_uploads(
     let serving = upload::serve(uploads, listener, Some(certificates.clone()), door, drain.clone());
     roles.spawn("upload listener", serving);
     Ok(slots)
+}
+
+/// What clients reach the listener by: as configured, else the first domain, else the listener's own address.
+fn public_base(
+    http: &config::HttpGateway,
+    xmpp: &XmppGateway,
+    listening: SocketAddr,
+) -> Result<(String, PublicBase), Failure> {
+    let port = listening.port();
+    let named = xmpp.domains.iter().find_map(|domain| domain.name.as_deref());
+    let public = match (&http.public_url, named) {
+        (Some(url), _) => url.clone(),
+        (None, Some(domain)) => format!("https://{domain}:{port}"),
+        (None, None) if !listening.ip().is_unspecified() => format!("https://{listening}"),
+        (None, None) => {
+            return Err(Failure::usage(format!(
+                "gateway.http.public_url: needed with {listening} and no domain named"
+            ))
+            .hint("write the URL that clients reach the listener by, such as https://chat.example.org:5443"));
+        }
+    };
+    let base = PublicBase::parse(&public).map_err(|e| Failure::usage(format!("gateway.http.public_url: {e}")))?;
+    Ok((public, base))
 }
 
 fn settings(limits: &config::XmppLimits) -> Settings {
@@ -219,18 +257,29 @@ fn settings(limits: &config::XmppLimits) -> Settings {
 }
 
 fn certificates(data: &Path, xmpp: &XmppGateway) -> Result<Arc<Certificates>, Failure> {
-    #[allow(clippy::disallowed_methods, reason = "a role: time enters here")]
-    let now = jiff::Timestamp::now();
+    let (mut sources, without) = certificate_sources(xmpp)?;
+    if !without.is_empty() {
+        let made = tls::self_signed(&data.join("tls"), &without, now()).map_err(Failure::work)?;
+        sources.push(made);
+    }
+    Certificates::load(sources, now()).map_err(unusable)
+}
+
+#[allow(clippy::disallowed_methods, reason = "a role: time enters here")]
+fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
+
+/// The certificates that are named, and the domains without one.
+fn certificate_sources(xmpp: &XmppGateway) -> Result<(Vec<CertificateSource>, Vec<String>), Failure> {
     let mut sources = Vec::new();
     let mut without = Vec::new();
     for domain in &xmpp.domains {
         let names: Vec<String> = domain.name.iter().cloned().collect();
         match (&domain.certificate, &domain.key) {
-            (Some(certificate), Some(key)) => sources.push(CertificateSource {
-                domains: names,
-                certificate: certificate.clone(),
-                key: key.clone(),
-            }),
+            (Some(certificate), Some(key)) => {
+                sources.push(CertificateSource { domains: names, certificate: certificate.clone(), key: key.clone() })
+            }
             (None, None) if names.is_empty() => without.push("localhost".to_owned()),
             (None, None) => without.extend(names),
             _ => {
@@ -239,11 +288,7 @@ fn certificates(data: &Path, xmpp: &XmppGateway) -> Result<Arc<Certificates>, Fa
             }
         }
     }
-    if !without.is_empty() {
-        let made = tls::self_signed(&data.join("tls"), &without, now).map_err(Failure::work)?;
-        sources.push(made);
-    }
-    Certificates::load(sources, now).map_err(Failure::usage)
+    Ok((sources, without))
 }
 
 fn upstream(domain: &XmppDomain) -> Result<Upstream, Failure> {
@@ -259,8 +304,11 @@ fn upstream(domain: &XmppDomain) -> Result<Upstream, Failure> {
         (None, false, false) => Trust::Pin(pins),
         (None, true, true) => Trust::Insecure { anywhere: false },
         _ => {
-            return Err(Failure::usage(format!("{}: more than one way to check the server's certificate", field("upstream_*")))
-                .hint("choose one of upstream_ca, upstream_pin and upstream_insecure"));
+            return Err(Failure::usage(format!(
+                "{}: more than one way to check the server's certificate",
+                field("upstream_*")
+            ))
+            .hint("choose one of upstream_ca, upstream_pin and upstream_insecure"));
         }
     };
     Ok(Upstream {

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::log;
 
-pub use rules::{Loaded, load, policy_texts, symbols};
+pub use rules::{Loaded, directory, file_kinds, load, policy_problems, policy_texts, symbols};
 
 /// How long running sessions have to end when the process is told to.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -27,8 +27,9 @@ const DRAIN: Duration = Duration::from_secs(20);
 /// Loads everything a configuration names, without starting anything. Returns what is doubtful.
 pub fn check(config: &Config) -> Result<Vec<String>, Failure> {
     let loaded = load(config)?;
+    lookups(config)?;
     if let Some(role) = &config.gateway {
-        gateway::check(config, role)?;
+        gateway::check(role)?;
     }
     Ok(loaded.warnings)
 }
@@ -45,7 +46,8 @@ pub fn judge_without_record(config: &Config) -> Result<Judge, Failure> {
 pub fn run(config: Config) -> Result<ExitCode, Failure> {
     log::start(&config.log)?;
     if config.gateway.is_none() {
-        return Err(Failure::usage("the configuration names no role").hint("add [gateway.xmpp] with a listen address and a domain"));
+        return Err(Failure::usage("the configuration names no role")
+            .hint("add [gateway.xmpp] with a listen address and a domain"));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -181,5 +183,49 @@ async fn stop_signal() -> &'static str {
     tokio::select! {
         _ = term.recv() => "SIGTERM",
         _ = int.recv() => "SIGINT",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_check_looks_at_everything_that_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("empty.pem"), "").unwrap();
+        let written = |domain: &str, more: &str| {
+            format!(
+                "[gateway.xmpp]\nlisten = [\"127.0.0.1:5222\"]\n\
+                 [[gateway.xmpp.domain]]\nupstream = \"127.0.0.1:15222\"\n{domain}\n{more}"
+            )
+        };
+        let checked = |domain: &str, more: &str| {
+            let file = folder.path().join("portcullis.toml");
+            std::fs::write(&file, written(domain, more)).unwrap();
+            crate::config::load(Path::new(&file))
+                .and_then(|config| check(&config))
+                .map_err(|failure| failure.to_string())
+        };
+        let own = "upstream_insecure = true";
+        assert_eq!(checked(own, ""), Ok(Vec::new()));
+        let http = |url: &str| format!("[gateway.http]\nlisten = \"0.0.0.0:5443\"\n{url}");
+        let other =
+            format!("{own}\n[[gateway.xmpp.domain]]\nname = \"b\"\nupstream = \"b:5222\"\nupstream_insecure = true");
+        for (domain, more, why) in [
+            ("upstream_ca = \"missing.pem\"", String::new(), "missing.pem: can't be read"),
+            ("upstream_ca = \"empty.pem\"", String::new(), "empty.pem"),
+            ("upstream_pin = [\"zz\"]", String::new(), "upstream_pin"),
+            (own, http("public_url = \"chat.example.org\""), "public_url"),
+            (own, http(""), "public_url"),
+            (own, "[files.clamd]\naddress = \"nowhere\"".to_owned(), "clamd"),
+            (own, "[policy]\nfiles = [\"missing.cedar\"]".to_owned(), "missing.cedar: can't be read"),
+            (&other, "certificate = \"missing.crt\"\nkey = \"missing.key\"".to_owned(), "can't be read"),
+        ] {
+            let failure = checked(domain, &more).unwrap_err();
+            assert!(failure.contains(why), "{domain} {more}: {failure}");
+        }
     }
 }

@@ -43,7 +43,9 @@ pub async fn watch(config: Config, judge: Judge, mut drain: Drain) {
                 if let Some(store) = judge.store().cloned() {
                     let cleared = tokio::task::spawn_blocking(move || store.clear_file_verdicts()).await;
                     if !matches!(cleared, Ok(Ok(()))) {
-                        error!("verdicts about files at the server can't be forgotten; they stay until the next reload");
+                        error!(
+                            "verdicts about files at the server can't be forgotten; they stay until the next reload"
+                        );
                     }
                 }
                 judge.note(&format!("policy {policy} and indicators {indicators} are in force"));
@@ -67,5 +69,8 @@ fn files(config: &Config) -> Vec<PathBuf> {
 
 fn stamp(files: &[PathBuf]) -> Stamp {
     use std::os::unix::fs::MetadataExt;
-    files.iter().map(|file| std::fs::metadata(file).ok().and_then(|m| Some((m.modified().ok()?, m.len(), m.ino())))).collect()
+    files
+        .iter()
+        .map(|file| std::fs::metadata(file).ok().and_then(|m| Some((m.modified().ok()?, m.len(), m.ino()))))
+        .collect()
 }

@@ -27,7 +27,8 @@ pub fn load(config: &Config) -> Result<Loaded, Failure> {
     let mut warnings = Vec::new();
     let index = index(config, &mut warnings)?;
     let indicators = index.version().clone();
-    let detectors = detect::table(&config.detect, Arc::new(index)).map_err(|e| Failure::usage(format!("detect.{e}")))?;
+    let detectors =
+        detect::table(&config.detect, Arc::new(index)).map_err(|e| Failure::usage(format!("detect.{e}")))?;
     let policy = policy(config)?;
     warnings.extend(policy.warnings().iter().map(ToString::to_string));
     let directory = directory(config)?;
@@ -47,10 +48,20 @@ fn policy(config: &Config) -> Result<Policy, Failure> {
     let symbols = symbols(config)?;
     let texts = policy_texts(&config.policy.files)?;
     let sources: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-    Policy::load(&sources, symbols).map_err(|problems| {
-        let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Failure::usage(format!("the policy does not load\n{}", all.join("\n"))).hint("`portcullis policy check FILE` says the same without starting")
-    })
+    Policy::load(&sources, symbols).map_err(policy_problems)
+}
+
+/// Everything wrong with a policy or a table of cases.
+pub fn policy_problems(problems: Vec<policy::Problem>) -> Failure {
+    Failure::wrong(problems.into_iter().map(|problem| {
+        let policy::Problem { file, line, column, message, hint, .. } = problem;
+        (format!("{file}:{line}:{column}: {message}"), hint)
+    }))
+}
+
+/// The kinds of file that rules can name.
+pub fn file_kinds() -> Vec<&'static str> {
+    inspect::files::kind::KINDS.iter().map(|kind| kind.name).collect()
 }
 
 /// Policy files by name and text; the built-in one when there are none.
@@ -61,7 +72,8 @@ pub fn policy_texts(files: &[impl AsRef<Path>]) -> Result<Vec<(String, String)>,
     files.iter().map(|file| Ok((file.as_ref().display().to_string(), read(file.as_ref())?))).collect()
 }
 
-fn directory(config: &Config) -> Result<Directory, Failure> {
+/// People and groups, and the domains that are served.
+pub fn directory(config: &Config) -> Result<Directory, Failure> {
     let served: Vec<&str> = config
         .gateway
         .iter()
@@ -71,8 +83,10 @@ fn directory(config: &Config) -> Result<Directory, Failure> {
         .collect();
     let Some(file) = &config.identity.file else { return Ok(Directory::empty(&served)) };
     Directory::load(&read(file)?, &file.display().to_string(), &served).map_err(|problems| {
-        let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Failure::usage(format!("the directory does not load\n{}", all.join("\n")))
+        Failure::wrong(problems.into_iter().map(|problem| {
+            let identity::Problem { file, line, column, message, hint } = problem;
+            (format!("{file}:{line}:{column}: {message}"), hint)
+        }))
     })
 }
 
@@ -96,6 +110,19 @@ fn index(config: &Config, warnings: &mut Vec<String>) -> Result<Index, Failure> 
 }
 
 fn read(file: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(file)
-        .map_err(|e| Failure::usage(format!("{}: can't be read: {e}", file.display())).hint("name an existing file that this user may read"))
+    std::fs::read_to_string(file).map_err(|e| Failure::unreadable(file, &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_policy_fits_the_symbols_that_exist() {
+        let loaded = load(&Config::default()).unwrap();
+        assert_eq!(loaded.warnings, Vec::<String>::new());
+        let surroundings = policy::Surroundings { file_kinds: Some(&file_kinds()), ..Default::default() };
+        let symbols = symbols(&Config::default()).unwrap();
+        assert_eq!(policy::check(&[("default.cedar", Policy::default_text())], symbols, surroundings), []);
+    }
 }
