@@ -177,8 +177,9 @@ impl Judge {
         }
     }
 
-    /// Judges a message. `bytes` is the frame that quarantine would keep.
-    pub fn message(&self, message: Message, bytes: &Bytes) -> Ticket {
+    /// Judges a message. `frame` is what quarantine would keep; `None` when it can't wait for a person
+    /// to decide, and is blocked instead.
+    pub fn message(&self, message: Box<Message>, frame: Option<&Bytes>) -> Ticket {
         let digest = facts::digest(&message);
         let first = match self.inner.enter(&message, &digest) {
             Entered::New(first) => first,
@@ -189,7 +190,7 @@ impl Judge {
                     Standing::Plain => Ticket::known(self.inner.rule_plain_copy(message)),
                     Standing::Passed => {
                         let verdict = self.inner.allow.clone();
-                        Ticket::known(Ruled { verdict, findings: self.inner.nothing.clone(), message: Box::new(message) })
+                        Ticket::known(Ruled { verdict, findings: self.inner.nothing.clone(), message })
                     }
                 };
             }
@@ -207,11 +208,11 @@ impl Judge {
         }
         // Look-ups and keeping a message in quarantine wait for others; this session's task does not.
         let (sender, ticket) = Ticket::slow(self.clone(), &message);
-        let (judge, bytes) = (self.clone(), bytes.clone());
+        let (judge, frame) = (self.clone(), frame.cloned());
         #[allow(clippy::disallowed_methods, reason = "ends with its own look-up; a panic resolves the ticket as a fault")]
         tokio::spawn(async move {
             let reserved = Reserved(first);
-            let (ruled, first) = judge.inner.rule_slowly(message, facts, judged, Some(bytes), reserved).await;
+            let (ruled, first) = judge.inner.rule_slowly(message, facts, judged, frame, reserved).await;
             // The session may be gone; the record is made all the same.
             let _gone = sender.send((ruled, first));
         });
@@ -233,7 +234,7 @@ impl Judge {
         });
         let facts = facts::extract(&message);
         let reserved = Reserved(Arc::default());
-        let (ruled, first) = self.inner.rule_slowly(message, facts, None, None, reserved).await;
+        let (ruled, first) = self.inner.rule_slowly(Box::new(message), facts, None, None, reserved).await;
         Ticket::recording(self.clone(), first, ruled).await
     }
 
@@ -395,7 +396,7 @@ impl Inner {
     }
 
     /// Puts what was judged on record.
-    fn rule(&self, id: Uuid, judged: Judged, message: Message, facts: &Facts, first: &First) -> Ruled {
+    fn rule(&self, id: Uuid, judged: Judged, message: Box<Message>, facts: &Facts, first: &First) -> Ruled {
         let Judged { verdict, findings, score, file_kinds } = judged;
         let rules = self.rules.load();
         let record = self.journal.as_ref().map(|journal| {
@@ -404,16 +405,16 @@ impl Inner {
         });
         record::count(&findings);
         first.settle(Settled { verdict: verdict.clone(), findings: findings.clone(), score, file_kinds, record });
-        Ruled { verdict, findings, message: Box::new(message) }
+        Ruled { verdict, findings, message }
     }
 
     /// The same with look-ups, and with quarantine where it is decided.
     async fn rule_slowly(
         &self,
-        message: Message,
+        message: Box<Message>,
         mut facts: Facts,
         judged: Option<Judged>,
-        bytes: Option<Bytes>,
+        frame: Option<Bytes>,
         reserved: Reserved,
     ) -> (Ruled, Arc<First>) {
         let mut judged = match judged {
@@ -426,7 +427,7 @@ impl Inner {
         let first = reserved.0.clone();
         let id = self.ids.next(message.time);
         if judged.verdict.effect == Effect::Quarantine {
-            let held = record::held(id, &message, facts.digest, &judged.findings, &judged.verdict, bytes.as_deref());
+            let held = record::held(id, &message, facts.digest, &judged.findings, &judged.verdict, frame.as_deref());
             if let Some(refused) = record::keep(self.store.clone(), held, &judged.verdict).await {
                 judged.verdict = Arc::new(refused);
             }
@@ -450,9 +451,9 @@ impl Inner {
     }
 
     /// The same for a copy of something in which nothing was found.
-    fn rule_plain_copy(&self, message: Message) -> Ruled {
+    fn rule_plain_copy(&self, message: Box<Message>) -> Ruled {
         let rules = self.rules.load();
         let verdict = self.decide(&rules, &message, &[], 0.0, &[]);
-        Ruled { verdict, findings: self.nothing.clone(), message: Box::new(message) }
+        Ruled { verdict, findings: self.nothing.clone(), message }
     }
 }

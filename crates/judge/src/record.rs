@@ -137,7 +137,7 @@ pub(crate) fn held(
     verdict: &Verdict,
     frame: Option<&[u8]>,
 ) -> Option<Held> {
-    let frame = frame.filter(|_| !message.urgent)?;
+    let frame = frame?;
     let (session, peer) = match message.direction {
         Direction::FromClient => (&message.from, &message.to),
         Direction::ToClient => (&message.to, &message.from),

@@ -48,8 +48,8 @@ impl Ticket {
         Ticket { state: State::Recording(judge, first, Some(ruled)) }
     }
 
-    pub(crate) fn copy(judge: Judge, first: Arc<First>, message: Message) -> Ticket {
-        Ticket { state: State::Copy(judge, first, Some(Box::new(message))) }
+    pub(crate) fn copy(judge: Judge, first: Arc<First>, message: Box<Message>) -> Ticket {
+        Ticket { state: State::Copy(judge, first, Some(message)) }
     }
 
     pub(crate) fn slow(judge: Judge, message: &Message) -> (oneshot::Sender<(Ruled, Arc<First>)>, Ticket) {

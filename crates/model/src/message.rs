@@ -136,8 +136,6 @@ pub struct Message {
     pub copy: bool,
     /// It comes back undelivered: its words are those of whoever sent them first, not of who returns them.
     pub bounce: bool,
-    /// It can't wait for a person to decide (a request that must be answered, presence).
-    pub urgent: bool,
 }
 
 impl Message {
@@ -164,7 +162,6 @@ impl Message {
             resent: false,
             copy: false,
             bounce: false,
-            urgent: false,
         }
     }
 

@@ -332,8 +332,8 @@ impl Session {
                 }
             }
             // Whether it can wait for a review is for the judge, who keeps it.
-            Step::Judge { message, bytes, lane, tag, can_wait: _ } => {
-                let ticket = self.shared.judge.message(*message, &bytes);
+            Step::Judge { message, bytes, lane, tag, can_wait } => {
+                let ticket = self.shared.judge.message(message, can_wait.then_some(&bytes));
                 self.outboxes[i].push(Slot { bytes, lane, tag, wait: Wait::Ticket(ticket), since });
             }
             Step::Reply { bytes, tag } => self.write(from.far(), tag, bytes),

@@ -41,6 +41,9 @@ pub(super) struct Ready {
     pub(super) ruled: Option<Ruled>,
 }
 
+/// Slots whose memory an idle session keeps.
+const KEPT: usize = 4;
+
 /// The frames of one direction. Bounded: the session stops reading when it is full.
 #[derive(Default)]
 pub(super) struct Outbox {
@@ -101,7 +104,7 @@ impl Outbox {
             };
             let slot = self.slots.remove(i)?;
             self.bytes -= slot.bytes.len();
-            if self.slots.is_empty() {
+            if self.slots.is_empty() && self.slots.capacity() > KEPT {
                 self.slots = VecDeque::new();
             }
             return Some(Ready { slot, ruled });

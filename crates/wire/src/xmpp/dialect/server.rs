@@ -229,7 +229,7 @@ impl Xmpp {
         match self.heard(Direction::ToClient, stanza, now) {
             Some(mut message) => {
                 message.resent = again;
-                steps.push(Step::Judge { message, bytes, lane, tag, can_wait: !root.is(ns::CLIENT, "iq") });
+                steps.push(Step::Judge { message, bytes, lane, tag, can_wait: root.is(ns::CLIENT, "message") });
             }
             None => steps.push(Step::Forward { bytes, lane, tag }),
         }
