@@ -143,14 +143,14 @@ impl XmppArgs {
             false => self.domain.iter().cloned().map(|name| domain(Some(name))).collect(),
         };
         let mut config = Config { data: self.data.clone(), ..Config::default() };
-        let mut gateway = Gateway::default();
-        gateway.xmpp = Some(XmppGateway {
+        let xmpp = XmppGateway {
             listen: vec![self.listen],
             proxies: Vec::new(),
             allow_plain: self.allow_plain,
             domains,
             limits: XmppLimits::default(),
-        });
+        };
+        let mut gateway = Gateway { xmpp: Some(xmpp), ..Gateway::default() };
         if let Some(listen) = self.http
             && listen.ip().is_unspecified()
             && self.public_url.is_none()
