@@ -5,10 +5,12 @@
 
 mod digest;
 mod domains;
+mod hints;
 mod html;
 mod link;
 mod links;
 mod shape;
+mod spoken;
 
 use std::ops::Range;
 
@@ -25,7 +27,7 @@ pub const KEYS: Limit = Limit { name: "facts.keys", default: 32 };
 /// Everything derived from one message.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
-    /// Readable text of the parts that are markup; see [`Facts::readable`] for every part's.
+    /// Readable text of the parts that are markup, in their order; see [`Facts::readable`] for every part's.
     pub texts: Vec<Text>,
     /// Links found in any part, in the order of the parts.
     pub links: Vec<Link>,
@@ -45,7 +47,7 @@ impl Facts {
     pub fn text<'a>(&'a self, message: &'a Message, part: u16) -> Option<&'a str> {
         match &message.parts.get(usize::from(part))?.body {
             Body::Text(text) => Some(text),
-            Body::Html(_) => self.texts.iter().find(|text| text.part == part).map(|text| &*text.text),
+            Body::Html(_) => self.markup(part).map(|text| &*text.text),
             Body::Sealed(_) => None,
         }
     }
@@ -58,10 +60,15 @@ impl Facts {
 
     /// The span in the part's exposed text (what evidence refers to) of a span of its readable text.
     pub fn exposed(&self, part: u16, readable: Range<usize>) -> Range<u32> {
-        match self.texts.iter().find(|text| text.part == part) {
+        match self.markup(part) {
             Some(text) => text.exposed(readable),
             None => readable.start as u32..readable.end as u32,
         }
+    }
+
+    fn markup(&self, part: u16) -> Option<&Text> {
+        let at = self.texts.binary_search_by_key(&part, |text| text.part).ok()?;
+        self.texts.get(at)
     }
 }
 

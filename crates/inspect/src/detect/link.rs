@@ -246,8 +246,7 @@ impl Links {
             return;
         }
         let by_host = || if is_shared_host(&link.host) { None } else { self.index.host(&link.host) };
-        let by_address = || link.ip.and_then(|ip| self.index.ip(ip));
-        let Some(hit) = self.index.url(&link.canonical).or_else(by_host).or_else(by_address) else { return };
+        let Some(hit) = self.index.url(&link.canonical).or_else(by_host) else { return };
         let info = match hit.kind {
             ThreatKind::Phishing => &PHISHING,
             ThreatKind::Malware => &MALWARE,

@@ -8,9 +8,11 @@ use std::ops::Range;
 
 use indicators::refang::refang;
 
-use super::domains::{Belief, Beside, believe, is_spoken};
+use super::domains::{Belief, Beside, believe};
+use super::hints::hints;
 use super::link::Link;
 use super::shape::is_invisible;
+use super::spoken::spoken;
 
 /// What to look for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +24,7 @@ pub(super) enum Want {
 }
 
 /// Where links go; `false` ends the scan. The span is in the text scanned.
-type Sink<'a> = &'a mut dyn FnMut(Link) -> bool;
+pub(super) type Sink<'a> = &'a mut dyn FnMut(Link) -> bool;
 
 /// Finds the links in a text, in order.
 pub(super) fn scan(text: &str, want: Want, sink: Sink<'_>) {
@@ -73,54 +75,6 @@ pub(super) fn scheme(text: &str) -> Option<&str> {
         // `example.com:8080` is a host and a port.
         .filter(|scheme| !scheme.contains('.'))
 }
-
-/// What the first look at a text saw.
-#[derive(Default)]
-struct Hints {
-    any: bool,
-    spoken: bool,
-}
-
-/// Looks for a dot or colon between characters that are no spaces, in any spelling.
-fn hints(text: &str) -> Hints {
-    let bytes = text.as_bytes();
-    let at = |i: usize| bytes.get(i).copied().unwrap_or(b' ');
-    let mut hints = Hints::default();
-    for (i, &byte) in bytes.iter().enumerate() {
-        if !HINT[usize::from(byte)] {
-            continue;
-        }
-        let before = if i == 0 { b' ' } else { at(i - 1) };
-        let after = at(i + 1);
-        hints.any |= match byte {
-            b'.' => before > b' ' && after > b' ' && after != b'.',
-            b':' => (before.is_ascii_alphabetic() || matches!(before, b'[')) && after > b' ',
-            0xe3 => after == 0x80 && at(i + 2) == 0x82,
-            0xef => (after == 0xbc && at(i + 2) == 0x8e) || (after == 0xbd && at(i + 2) == 0xa1),
-            0xe2 => after == 0x80 && at(i + 2) == 0xa4,
-            // d or D: "dot" in brackets or between spaces.
-            _ => {
-                let dot = matches!(after, b'o' | b'O' | b'0') && matches!(at(i + 2), b't' | b'T');
-                let spoken = dot && before == b' ' && at(i + 3) == b' ';
-                hints.spoken |= spoken;
-                spoken || (dot && matches!(before, b'[' | b'(' | b'{'))
-            }
-        };
-    }
-    hints
-}
-
-/// Bytes that [`hints`] looks at more closely.
-const HINT: [bool; 256] = {
-    let mut table = [false; 256];
-    let marks = [b'.', b':', b'd', b'D', 0xe3, 0xef, 0xe2];
-    let mut i = 0;
-    while i < marks.len() {
-        table[marks[i] as usize] = true;
-        i += 1;
-    }
-    table
-};
 
 /// What no link contains: spaces, control characters, quotation marks, angle brackets, and
 /// the punctuation of scripts that put no space after it.
@@ -378,53 +332,6 @@ impl Word<'_> {
 /// Schemes that lead somewhere without `//`.
 const WITHOUT_SLASHES: [&str; 11] =
     ["javascript", "vbscript", "data", "mailto", "xmpp", "tel", "sip", "sips", "matrix", "magnet", "im"];
-
-/// `example dot com`, as people say it.
-fn spoken(text: &str, sink: Sink<'_>) {
-    const DOT: &str = " dot ";
-    let bytes = text.as_bytes();
-    let is_dot_at = |at: usize| bytes.get(at..at + DOT.len()).is_some_and(|b| b.eq_ignore_ascii_case(DOT.as_bytes()));
-    let mut at = 0;
-    while let Some(found) = memchr::memchr(b' ', &bytes[at..]).map(|space| at + space) {
-        at = found + 1;
-        if !is_dot_at(found) {
-            continue;
-        }
-        let label = |rest: &str| rest.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'-').count();
-        let start = found
-            - text[..found]
-                .bytes()
-                .rev()
-                .take(64)
-                .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'))
-                .count();
-        let mut host = text[start..found].trim_start_matches('.').to_owned();
-        let start = found - host.len();
-        let mut end = found;
-        while is_dot_at(end) {
-            let next = end + DOT.len();
-            let len = label(&text[next..]);
-            if len == 0 {
-                break;
-            }
-            host.push('.');
-            host.push_str(&text[next..next + len]);
-            end = next + len;
-        }
-        at = at.max(end);
-        let (name, top) = host.rsplit_once('.').unwrap_or_default();
-        if name.len() < 3 || !is_spoken(top) || end == found {
-            continue;
-        }
-        let Some(mut link) = Link::read(&format!("http://{host}")) else { continue };
-        link.raw = text[start..end].into();
-        link.span = start as u32..end as u32;
-        link.defanged = true;
-        if !sink(link) {
-            return;
-        }
-    }
-}
 
 /// Characters that WHATWG hosts are made of or that vanish from them.
 fn is_host(c: char) -> bool {
