@@ -6,10 +6,10 @@ pub mod listen;
 pub mod metrics;
 pub mod network;
 pub mod proxy_protocol;
+mod recent;
 pub mod registry;
 pub mod release;
 pub mod session;
-mod recent;
 pub mod task;
 #[cfg(test)]
 mod testing;

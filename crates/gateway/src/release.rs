@@ -62,7 +62,8 @@ pub async fn run(judge: Judge, registry: Registry, mut logins: mpsc::Receiver<Bo
 
 /// An address as a record names it; what kind of party it is, quarantine does not keep.
 fn then(address: &str) -> Then {
-    let (account, device) = address.split_once('/').map_or((address, None), |(account, device)| (account, Some(device)));
+    let (account, device) =
+        address.split_once('/').map_or((address, None), |(account, device)| (account, Some(device)));
     let address = Address { account: account.into(), device: device.map(Into::into) };
     Then::from(&Party::stranger(address, PartyKind::Person, Side::Internal))
 }

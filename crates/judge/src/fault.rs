@@ -47,7 +47,10 @@ pub(crate) fn of_journal(verdict: Arc<Verdict>, fault: &store::Fault, on_fault: 
     // What can't be recorded can't be kept for review either.
     tracing::error!(%fault, "a message is refused because it can't be recorded");
     let refused = Verdict { effect: Effect::Block, notice: None, on_fault: true, ..Verdict::clone(&verdict) };
-    Arc::new(with_notice(refused, "Messages can't be recorded at the moment, so none is delivered; please try again later."))
+    Arc::new(with_notice(
+        refused,
+        "Messages can't be recorded at the moment, so none is delivered; please try again later.",
+    ))
 }
 
 fn with_notice(mut verdict: Verdict, text: &str) -> Verdict {

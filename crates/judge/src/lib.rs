@@ -34,7 +34,8 @@ use identity::Directory;
 use inspect::{Answers, Case, Detector, Facts, Findings, Tracker, facts};
 use jiff::Timestamp;
 use model::{
-    Address, Content, Digest, Direction, Effect, File, Finding, Kind, Message, OnFault, Party, PartyKind, Protocol, Verdict,
+    Address, Content, Digest, Direction, Effect, File, Finding, Kind, Message, OnFault, Party, PartyKind, Protocol,
+    Verdict,
 };
 use parking_lot::Mutex;
 use policy::{Policy, Subject};
@@ -209,7 +210,10 @@ impl Judge {
         // Look-ups and keeping a message in quarantine wait for others; this session's task does not.
         let (sender, ticket) = Ticket::slow(self.clone(), &message);
         let (judge, frame) = (self.clone(), frame.cloned());
-        #[allow(clippy::disallowed_methods, reason = "ends with its own look-up; a panic resolves the ticket as a fault")]
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "ends with its own look-up; a panic resolves the ticket as a fault"
+        )]
         tokio::spawn(async move {
             let reserved = Reserved(first);
             let (ruled, first) = judge.inner.rule_slowly(message, facts, judged, frame, reserved).await;
@@ -379,7 +383,14 @@ impl Inner {
         Judged { verdict, findings, score, file_kinds }
     }
 
-    fn decide(&self, rules: &Rules, message: &Message, findings: &[Finding], score: f32, kinds: &[&str]) -> Arc<Verdict> {
+    fn decide(
+        &self,
+        rules: &Rules,
+        message: &Message,
+        findings: &[Finding],
+        score: f32,
+        kinds: &[&str],
+    ) -> Arc<Verdict> {
         let subject = Subject {
             kind: message.kind,
             direction: message.direction,

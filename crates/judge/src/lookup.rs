@@ -67,7 +67,9 @@ impl Lookups {
         let walked = tokio::task::spawn_blocking(move || {
             let (name, claimed) = (name.as_deref(), claimed.as_deref());
             match content {
-                Content::Inline(bytes) => Ok(Some(files::examine(&mut Cursor::new(&bytes[..]), name, claimed, &limits))),
+                Content::Inline(bytes) => {
+                    Ok(Some(files::examine(&mut Cursor::new(&bytes[..]), name, claimed, &limits)))
+                }
                 Content::Spooled(path) => {
                     let mut spooled = fs::File::open(&path).map_err(|e| format!("can't read the spooled file: {e}"))?;
                     Ok(Some(files::examine(&mut spooled, name, claimed, &limits)))

@@ -62,7 +62,7 @@ impl Made<'_> {
             direction: message.direction,
             from: (&*message.from).into(),
             to: (&*message.to).into(),
-            copy: message.copy,
+            copy: message.copy || message.bounce,
             message_id: message.id.as_deref(),
             digest: self.facts.digest,
             keys: &self.facts.keys,
@@ -195,7 +195,14 @@ impl Inner {
         let mut record = Record::new(self.ids.next(time), time, RecordKind::Login);
         record.protocol = Some(Protocol::Xmpp);
         record.from = Some(party.map_or_else(
-            || Then { account: account.into(), device: None, kind: PartyKind::Person, side: Side::Internal, person: None, groups: Vec::new() },
+            || Then {
+                account: account.into(),
+                device: None,
+                kind: PartyKind::Person,
+                side: Side::Internal,
+                person: None,
+                groups: Vec::new(),
+            },
             Then::from,
         ));
         record.note = Some(match why_not {

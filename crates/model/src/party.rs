@@ -96,7 +96,9 @@ mod tests {
 
     #[test]
     fn the_domain_of_an_address() {
-        for (account, domain) in [("a@x.test", "x.test"), ("x.test", "x.test"), ("@a:x.test:8448", "x.test:8448"), ("@nick", "nick")] {
+        for (account, domain) in
+            [("a@x.test", "x.test"), ("x.test", "x.test"), ("@a:x.test:8448", "x.test:8448"), ("@nick", "nick")]
+        {
             assert_eq!(Address::account(account).domain(), domain);
         }
     }

@@ -51,7 +51,7 @@ pub struct Record {
     /// Who was spoken to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<Then>,
-    /// A copy (archive result, carbon, room history) whose original is not known here.
+    /// A copy (archive result, carbon, room history) whose original is not known here, or a bounce: nobody spoke just now.
     #[serde(default, skip_serializing_if = "is_false")]
     pub copy: bool,
     /// The protocol's message id as sent.
@@ -279,7 +279,13 @@ mod tests {
         from.groups = Arc::from([Arc::from("staff")]);
         let to = Party::stranger(address("room@x.test"), PartyKind::Room, Side::External);
         let evidence = Evidence { part: 0, start: 1, end: 2, shown: "x".into() };
-        let findings = [Finding { symbol: "link.x".into(), score: 2.5, explain: "why".into(), evidence: Some(evidence), technique: None }];
+        let findings = [Finding {
+            symbol: "link.x".into(),
+            score: 2.5,
+            explain: "why".into(),
+            evidence: Some(evidence),
+            technique: None,
+        }];
         let (keys, rules): ([Box<str>; 1], [Arc<str>; 1]) = (["url:x".into()], ["r1".into()]);
         let by_reference = MessageRecord {
             id: Uuid::nil(),

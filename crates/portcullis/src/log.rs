@@ -11,7 +11,8 @@ use crate::failure::Failure;
 pub fn start(config: &Log) -> Result<(), Failure> {
     let level = std::env::var("PORTCULLIS_LOG").unwrap_or_else(|_| config.level.clone());
     let filter = EnvFilter::try_new(&level).map_err(|e| {
-        Failure::usage(format!("log.level: `{level}` is not a level or filter: {e}")).hint("try `info` or `info,gateway=debug`")
+        Failure::usage(format!("log.level: `{level}` is not a level or filter: {e}"))
+            .hint("try `info` or `info,gateway=debug`")
     })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second call in one process (tests) keeps the first.

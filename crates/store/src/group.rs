@@ -307,7 +307,10 @@ impl Drop for Abandon<'_> {
 fn encode(json: &mut Vec<u8>, salts: &mut Salts, pending: &Pending) -> Result<Option<[u8; 16]>, Fault> {
     let Entry { json: record, body } = &pending.entry;
     let Some(members) = record.strip_suffix(b"}") else {
-        return Err(Fault::new(FaultKind::Invalid, "the record can't be said in JSON (a score is not a finite number)"));
+        return Err(Fault::new(
+            FaultKind::Invalid,
+            "the record can't be said in JSON (a score is not a finite number)",
+        ));
     };
     json.clear();
     let Some(body) = body else {

@@ -91,7 +91,8 @@ impl Gateway {
             Opening::Stream if self.parts.allow_plain => header(Stream::Plain(tcp), BytesMut::new()).await,
             Opening::Stream => {
                 let domain = start_tls(&mut tcp).await?;
-                let config = self.parts.certificates.for_domain(Inside::XmppClient, domain.as_deref().unwrap_or_default());
+                let config =
+                    self.parts.certificates.for_domain(Inside::XmppClient, domain.as_deref().unwrap_or_default());
                 let secured = tls::accept(config, tcp, login).await.ok()?;
                 header(Stream::Tls(Box::new(secured.into())), BytesMut::new()).await
             }
@@ -129,7 +130,8 @@ async fn start_tls(tcp: &mut TcpStream) -> Option<Option<String>> {
             }
             Err(fault) => {
                 warn!(client = ?tcp.peer_addr().ok(), %fault, "refused before TLS");
-                metrics::counter!("portcullis_refused_total", "what" => fault.limit().unwrap_or("before_tls")).increment(1);
+                metrics::counter!("portcullis_refused_total", "what" => fault.limit().unwrap_or("before_tls"))
+                    .increment(1);
                 let _gone = tokio::time::timeout(FAREWELL, tcp.write_all(&leg.farewell(&fault))).await;
                 let _gone = tcp.shutdown().await;
                 return None;
@@ -171,8 +173,13 @@ async fn header(mut stream: Stream, mut unread: BytesMut) -> Option<Opened> {
 /// Ends a client's stream before it became a session, with the reason.
 async fn refuse(mut opened: Opened, fault: Fault) {
     let from = Some(opened.domain).filter(|domain| !domain.is_empty());
-    let header =
-        Header { from, id: Some(stream_id()), version: Some("1.0".into()), content_ns: ns::CLIENT.into(), ..Header::default() };
+    let header = Header {
+        from,
+        id: Some(stream_id()),
+        version: Some("1.0".into()),
+        content_ns: ns::CLIENT.into(),
+        ..Header::default()
+    };
     let mut words = Vec::new();
     header.write(&mut words);
     write::stream_error(&mut words, &fault);

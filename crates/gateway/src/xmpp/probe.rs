@@ -25,7 +25,9 @@ impl Probed {
     pub fn remedy(&self) -> Option<String> {
         let Probed::Unkeepable(mechanisms) = self else { return None };
         let list = mechanisms.iter().map(|m| format!("\"{m}\"")).collect::<Vec<_>>().join(", ");
-        Some(format!("in Prosody: disable_sasl_mechanisms = {{ {list} }}\nin ejabberd: disable_sasl_mechanisms: [{list}]"))
+        Some(format!(
+            "in Prosody: disable_sasl_mechanisms = {{ {list} }}\nin ejabberd: disable_sasl_mechanisms: [{list}]"
+        ))
     }
 }
 

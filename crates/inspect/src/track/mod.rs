@@ -142,7 +142,7 @@ impl Sending {
     fn recorded(ids: &Ids, record: &Record) -> Option<Sending> {
         let (from, to) = (record.from.as_ref()?, record.to.as_ref()?);
         let protocol = record.protocol?;
-        if !record.what.is_some_and(is_sending) {
+        if record.copy || !record.what.is_some_and(is_sending) {
             return None;
         }
         let id = |then: &Then| ids.account(protocol, &then.account);

@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use model::{Direction, Effect, Protocol};
-use store::{Change, Decision, Entry, Error, FaultKind, FileVerdict, Held, Journal, Options, QuarantineFilter, Status, Store, StoreOptions, Stored};
+use store::{
+    Change, Decision, Entry, Error, FaultKind, FileVerdict, Held, Journal, Options, QuarantineFilter, Status, Store,
+    StoreOptions, Stored,
+};
 use uuid::Uuid;
 
 use crate::support::{block_on, entry, fill, options, record};

@@ -46,7 +46,14 @@ pub(crate) fn entry(n: u64, body: Option<&str>) -> Entry {
 }
 
 fn party(account: &str) -> Then {
-    Then { account: account.into(), device: Some("phone".into()), kind: model::PartyKind::Person, side: Side::Internal, person: None, groups: vec![] }
+    Then {
+        account: account.into(),
+        device: Some("phone".into()),
+        kind: model::PartyKind::Person,
+        side: Side::Internal,
+        person: None,
+        groups: vec![],
+    }
 }
 
 /// Fast, with small segments.

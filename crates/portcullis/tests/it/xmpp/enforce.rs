@@ -128,6 +128,30 @@ fn a_redacted_message_arrives_without_the_number() {
 }
 
 #[test]
+fn a_quarantined_message_waits_and_is_released() {
+    prove(World::guarded(Software::Prosody), |world| {
+        let (a, b) = pair(world)?;
+        a.chat(&jid("bob"), "q1", &format!("Short: {HELD}"))?;
+        a.wait_body(HELD_NOTICE)?;
+        mark(&a, &b, "m1")?;
+        never_saw(&b, HELD)?;
+
+        let held = quarantine(world)?;
+        ensure!(held.len() == 1, "the quarantine holds {held:?}");
+        let id = held[0]["id"].as_str().unwrap_or_default().to_owned();
+        let out = world.gateway()?.command(&["quarantine", "release", &id])?;
+        ensure!(out.status.success(), "release: {}", String::from_utf8_lossy(&out.stderr));
+        let got = b.wait("the released message", |e| {
+            e["event"] == "message" && e["body"].as_str().is_some_and(|body| body.contains(HELD))
+        })?;
+        let xml = got["xml"].as_str().unwrap_or_default();
+        ensure!(xml.contains("urn:xmpp:delay"), "the release is not stamped: {xml}");
+        ensure!(quarantine(world)?.is_empty(), "it is still held");
+        Ok(())
+    });
+}
+
+#[test]
 fn a_destroyed_message_never_arrives() {
     prove(World::guarded(Software::Prosody), |world| {
         let (a, b) = pair(world)?;

@@ -15,5 +15,8 @@ fn ejabberd() {
 
 #[test]
 fn clients_of_others() {
-    prove(World::guarded(Software::Prosody), |world| clients::profanity(world));
+    prove(World::guarded(Software::Prosody), |world| {
+        clients::go_sendxmpp(world)?;
+        clients::profanity(world)
+    });
 }

@@ -274,6 +274,15 @@ impl Dialect for Xmpp {
                 break Err(ending(End::Client, Condition::PolicyViolation, text));
             }
             let phase = self.phase;
+            let blank = rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+            if phase == Phase::Opening && blank > 0 && !reader.is_mid_frame() {
+                // Some clients end each element with a line break: the last one of the old stream.
+                used += blank;
+                if let Err(ending) = self.spend(from, blank) {
+                    break Err(ending);
+                }
+                continue;
+            }
             let heard = match reader.next(rest) {
                 Err(fault) => Err(fault.at(from)),
                 Ok(Read::More) => break Ok(used),

@@ -443,6 +443,18 @@ fn a_server_that_sends_the_client_elsewhere_is_not_obeyed() {
 }
 
 #[test]
+fn a_line_break_between_two_streams_is_dropped() {
+    let mut t = Table::new();
+    t.client(HEADER);
+    t.server(SERVER_HEADER);
+    t.server(MECHANISMS);
+    t.client("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AGFsaWNlAHB3</auth>");
+    t.server("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
+    let (_, server) = t.client(&format!("\n{HEADER}"));
+    assert!(t.ended.is_none() && server.starts_with("<?xml"), "{server}");
+}
+
+#[test]
 fn streams_end_in_order() {
     let mut t = Table::bound();
     let (_, server) = t.client("</stream:stream>");
