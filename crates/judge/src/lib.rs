@@ -11,7 +11,7 @@
 //! Gateway sessions, uploads and `portcullis scan` all come through here, so
 //! they agree by construction. A message without files is judged on the spot;
 //! only what needs a look-up costs a task. What happens when a look-up, a rule
-//! or the journal fails is [`Settings::on_fault`], applied in [`fault`].
+//! or the journal fails is [`Settings::on_fault`], applied in `fault.rs`.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod clamd;

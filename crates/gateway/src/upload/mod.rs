@@ -2,9 +2,9 @@
 //!
 //! | step | where |
 //! | --- | --- |
-//! | the server's slot passes the gateway, its URLs become the gateway's | [`slots`] |
-//! | which servers may be contacted at all, and how their URLs look here | [`origins`] |
-//! | the listener, and what a request may look like | [`serve`], `request` |
+//! | the server's slot passes the gateway, its URLs become the gateway's | `slots` |
+//! | which servers may be contacted at all, and how their URLs look here | `origins` |
+//! | the listener, and what a request may look like | `serve`, `request` |
 //! | PUT: spool, judge, hand to the server | `put` |
 //! | GET: fetch, spool, judge once, serve | `get`, `flights` |
 //! | the file while it is checked | `spool` |

@@ -7,7 +7,7 @@
 //!         -> Walk    (archives, member by member, through the same two)
 //! ```
 //!
-//! Every byte that comes out of a decompressor goes through [`Walk::pump`],
+//! Every byte that comes out of a decompressor goes through `Walk::pump`,
 //! which stops at the bounds of [`Limits`]; nothing else reads from one.
 
 mod active;

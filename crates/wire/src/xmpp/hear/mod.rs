@@ -1,6 +1,6 @@
 //! Stanza to [`Message`]: everything a person could read in it becomes a part, whatever extension carries it.
 //!
-//! [`walk`] is a function of the stanza alone and finds the text (the table of extensions is in `payload.rs`);
+//! `walk` is a function of the stanza alone and finds the text (the table of extensions is in `payload.rs`);
 //! [`hear`] adds who speaks to whom. Enforcement repeats the same walk with a trace to learn which element a part
 //! came from, so that the two cannot disagree.
 //!
