@@ -31,11 +31,24 @@ pub(super) struct Cleared {
 pub(super) struct Flights {
     open: Arc<Mutex<HashMap<String, watch::Receiver<Option<Landing>>>>>,
     most: usize,
+    #[cfg(test)]
+    waiting: std::sync::atomic::AtomicUsize,
 }
 
 impl Flights {
     pub(super) fn new(most: usize) -> Flights {
-        Flights { open: Arc::default(), most }
+        Flights {
+            open: Arc::default(),
+            most,
+            #[cfg(test)]
+            waiting: std::sync::atomic::AtomicUsize::new(0),
+        }
+    }
+
+    /// Askers that wait for a check now.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(std::sync::atomic::Ordering::SeqCst)
     }
 
     /// Waits for the check of `url`, which is started when none is under way. It goes on when its first asker goes
@@ -48,6 +61,8 @@ impl Flights {
             metrics::counter!("portcullis_limit_hits_total", "limit" => "upload.checks").increment(1);
             return Landing::Refused(Refusal::busy("too many files are being checked; try again"));
         };
+        #[cfg(test)]
+        self.waiting.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         let landed = match landing.wait_for(Option::is_some).await {
             Ok(landed) => landed.clone(),
             Err(_closed) => None,

@@ -483,7 +483,7 @@ async fn many_readers_share_one_check() {
             spawn_named("reader", async move { world.get(&offer, "").await })
         })
         .collect();
-    while world.server.lines().len() < 8 {
+    while world.uploads.flights.waiting() < 8 {
         tokio::task::yield_now().await;
     }
     world.judge.gate.add_permits(100);
