@@ -22,9 +22,9 @@ pub(crate) struct Arguments {
     /// Keep accounts, messages and the record of the last run.
     #[arg(long)]
     keep: bool,
-    /// Build without optimisation, which is sooner done.
+    /// Build with optimisation: slower to build, fast to run.
     #[arg(long)]
-    debug: bool,
+    release: bool,
 }
 
 /// Everything that runs, and where it is.
@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if arguments.attack {
         install::everything(true)?;
     }
-    let release = (!arguments.debug).then_some("--release");
+    let release = arguments.release.then_some("--release");
     shell::run(shell::cargo().args(["build", "--locked", "--package", "portcullis"]).args(release))?;
     let mut site = Site::start(arguments)?;
     site.introduce();
@@ -82,7 +82,7 @@ impl Site {
             largest_upload: 16 * 1024 * 1024,
         };
         let prosody = Prosody::start(&directory, &behind, &options)?;
-        let profile = if arguments.debug { "debug" } else { "release" };
+        let profile = if arguments.release { "release" } else { "debug" };
         let program = target.join(profile).join("portcullis");
         let gateway = start_gateway(&program, &directory, &prosody, &authority, &before)?;
         Ok(Site {

@@ -29,9 +29,15 @@ const ROUTES: usize = 64;
 /// How long after its record a client may send a message again, having lost its gateway.
 const RESEND: SignedDuration = SignedDuration::from_mins(15);
 
-/// Who says what; in a room, the room says it.
+/// Who says what (in a room, the room says it): the digest of the content, blended with a keyed hash of the author.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Key(u64, Digest);
+struct Key(u128);
+
+impl Key {
+    fn new(author: u64, digest: Digest) -> Key {
+        Key(u128::from_le_bytes(digest.0) ^ (u128::from(author) << 64 | u128::from(author.rotate_left(32))))
+    }
+}
 
 /// What is known of a crossing.
 #[derive(Clone)]
@@ -63,7 +69,7 @@ struct Route {
 struct Crossing {
     routes: SmallVec<[Route; 1]>,
     /// How often each session was told it.
-    told: SmallVec<[(u64, u32); 2]>,
+    told: SmallVec<[(u32, u32); 3]>,
 }
 
 impl Crossing {
@@ -94,7 +100,7 @@ impl Crossing {
     }
 
     /// Tells a session once more; false when it was told as often as it was said already.
-    fn tells(&mut self, reader: u64, said: u32) -> bool {
+    fn tells(&mut self, reader: u32, said: u32) -> bool {
         let known = self.told.iter().position(|(session, _)| *session == reader);
         let full = self.told.len() >= READERS;
         match known.and_then(|at| self.told.get_mut(at)) {
@@ -135,7 +141,7 @@ impl Crossings {
         Crossings {
             hash: RandomState::default(),
             half: (most / 2).max(1),
-            young: HashMap::default(),
+            young: HashMap::with_capacity_and_hasher((most / 2).max(1), RandomState::default()),
             old: HashMap::default(),
             resends: HashMap::default(),
         }
@@ -187,8 +193,8 @@ impl Crossings {
     pub(crate) fn released(&mut self, held: &Held) {
         let account = |address: &str| address.split('/').next().unwrap_or(address).to_owned();
         let (from, to) = (account(&held.from), account(&held.to));
-        let direct = (Key(self.account(&[&from]), held.digest), self.account(&[&to]));
-        let room = (Key(self.account(&[&to]), held.digest), 0);
+        let direct = (Key::new(self.account(&[&from]), held.digest), self.account(&[&to]));
+        let room = (Key::new(self.account(&[&to]), held.digest), 0);
         for (key, to) in [direct, room] {
             self.crossing(key).say(to, Standing::Passed);
         }
@@ -200,14 +206,14 @@ impl Crossings {
         let (Some(from), Some(to), Some(digest)) = (&record.from, &record.to, record.digest) else { return };
         let room = to.kind == PartyKind::Room;
         let author = if room { &to.account } else { &from.account };
-        let key = Key(self.account(&[author]), digest);
+        let key = Key::new(self.account(&[author]), digest);
         let to = if room { 0 } else { self.account(&[&to.account]) };
         match record.kind {
             RecordKind::Release => {
                 self.crossing(key).say(to, Standing::Passed);
                 // Its recipient may be a room.
                 let recipient = record.to.as_ref().map_or("", |to| &to.account);
-                let key = Key(self.account(&[recipient]), digest);
+                let key = Key::new(self.account(&[recipient]), digest);
                 self.crossing(key).say(0, Standing::Passed);
             }
             // Only what was simply allowed is taken as known: anything else is judged anew, so that its
@@ -229,7 +235,10 @@ impl Crossings {
 
     fn crossing(&mut self, key: Key) -> &mut Crossing {
         if self.young.len() >= self.half && !self.young.contains_key(&key) {
-            self.old = std::mem::take(&mut self.young);
+            // The table of the generation that is forgotten serves the next: growing would cost more than all else.
+            std::mem::swap(&mut self.young, &mut self.old);
+            self.young.clear();
+            self.young.reserve(self.half);
         }
         let old = &mut self.old;
         self.young.entry(key).or_insert_with(|| old.remove(&key).unwrap_or_default())
@@ -242,12 +251,12 @@ impl Crossings {
             (_, PartyKind::Room) => (self.account(&[&to.address.account]), 0),
             _ => (self.account(&[&from.address.account]), self.account(&[&to.address.account])),
         };
-        (Key(author, *digest), to)
+        (Key::new(author, *digest), to)
     }
 
-    fn reader(&self, message: &Message) -> u64 {
+    fn reader(&self, message: &Message) -> u32 {
         let to = &message.to.address;
-        self.account(&[&to.account, to.device.as_deref().unwrap_or_default()])
+        self.account(&[&to.account, to.device.as_deref().unwrap_or_default()]) as u32
     }
 
     fn account(&self, parts: &[&str]) -> u64 {

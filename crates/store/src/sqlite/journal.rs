@@ -50,7 +50,7 @@ const INSERT: &str = "INSERT INTO record (writer, seq, json, hash, salt, body) V
 
 /// Pages in the write-ahead log after which a commit also copies them into the
 /// database: 8 MiB, a few milliseconds of sequential writing.
-const CHECKPOINT_PAGES: i64 = 2_000;
+const CHECKPOINT_PAGES: i64 = 1_000;
 
 /// Heads read at once.
 const HEADS_AT_ONCE: i64 = 1_024;

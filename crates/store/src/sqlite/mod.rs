@@ -57,7 +57,10 @@ pub(crate) fn connect(path: &Path, busy: Duration) -> Result<Connection, Error> 
     let connection = Connection::open_with_flags(path, flags).map_err(Error::sqlite(path))?;
     connection.busy_timeout(busy).map_err(Error::sqlite(path))?;
     connection
-        .pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))
+        // Takes effect when the database is made: half as many writes as with SQLite's 4,096 when commits are large,
+        // little more to write when they are small.
+        .pragma_update(None, "page_size", 8_192)
+        .and_then(|()| connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(())))
         .and_then(|()| connection.pragma_update(None, "trusted_schema", false))
         .and_then(|()| connection.pragma_update(None, "cell_size_check", true))
         .map_err(Error::sqlite(path))?;
