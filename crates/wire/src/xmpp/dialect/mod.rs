@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use model::{Direction, Effect, Party};
+use model::{Direction, Effect, Party, Verdict};
 
 use super::hear::{Hearing, Parties, hear};
 use super::sm::{BadCount, Ledger};
@@ -371,13 +371,13 @@ impl Dialect for Xmpp {
                 enforced.forward = Some(enforce::replaced(stanza.root, notice).into());
             }
             (Effect::Quarantine | Effect::Block | Effect::Disconnect, End::Client) => {
-                enforced.reply = self.refusal(stanza, notice);
+                enforced.reply = self.refusal(stanza, verdict, notice);
             }
             (Effect::Quarantine | Effect::Block | Effect::Disconnect, End::Server) => {
                 enforced.forward = Some(enforce::replaced(stanza.root, notice).into());
                 // A message is never bounced, but who asks for something (a call, a file offer) waits for an answer.
                 if stanza.root.is(ns::CLIENT, "iq") {
-                    enforced.reply = self.refusal(stanza, notice);
+                    enforced.reply = self.refusal(stanza, verdict, notice);
                 }
             }
         }
@@ -505,12 +505,16 @@ impl Xmpp {
     }
 
     /// The protocol's error for a stanza that policy stopped.
-    fn refusal(&self, stanza: Stanza<'_>, notice: &str) -> Option<Bytes> {
-        enforce::error_reply(stanza.root, enforce::ErrorType::Modify, "policy-violation", Some(notice)).map(Bytes::from)
+    fn refusal(&self, stanza: Stanza<'_>, verdict: &Verdict, notice: &str) -> Option<Bytes> {
+        let (kind, condition) = match verdict.on_fault {
+            // Nothing is wrong with the stanza: it may be sent again.
+            true => (enforce::ErrorType::Wait, "resource-constraint"),
+            false => (enforce::ErrorType::Modify, "policy-violation"),
+        };
+        enforce::error_reply(stanza.root, kind, condition, Some(notice)).map(Bytes::from)
     }
 
-    /// A word from the gateway beside the conversation: a message that looks as
-    /// if it came back from where the original went, so that clients show it there.
+    /// A word from the gateway beside the conversation, in the name of the domain.
     fn notice(&self, stanza: Stanza<'_>, text: &str) -> Option<Bytes> {
         if !stanza.root.is(ns::CLIENT, "message") {
             return None;

@@ -144,7 +144,8 @@ impl Table {
     fn judge(&mut self, legs: &mut [Vec<u8>; 2], from: End, message: &model::Message, bytes: &Bytes, tag: Tag) {
         let says = |word: &str| message.parts.iter().filter_map(|p| p.body.expose()).any(|text| text.contains(word));
         let effect = Effect::ALL.into_iter().find(|e| says(&format!("make-it-{}", e.name()))).unwrap_or_default();
-        let verdict = Verdict { effect, notice: Some("No.".into()), ..Verdict::default() };
+        let verdict =
+            Verdict { effect, notice: Some("No.".into()), on_fault: says("by-a-fault"), ..Verdict::default() };
         if effect == Effect::Allow {
             return self.write(legs, from, tag, bytes);
         }
@@ -326,6 +327,8 @@ fn verdicts_do_what_the_table_says() {
     let (client, server) = t.client(&message(1, "make-it-block"));
     assert!(client.contains("policy-violation") && client.contains("id='m1'") && client.contains("No."), "{client}");
     assert_eq!(server, "");
+    let (client, _) = t.client(&message(9, "make-it-block by-a-fault"));
+    assert!(client.contains("resource-constraint") && client.contains("type='wait'"), "{client}");
     let (client, server) = t.client(&message(2, "make-it-quarantine"));
     assert!(client.contains("No.") && server.is_empty());
     let (client, server) = t.client(&message(3, "make-it-warn"));
