@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use model::Protocol;
+use model::{Protocol, suggest};
 use toml::Spanned;
 
 use crate::file::{File, Source};
 use crate::problem::Problem;
-use crate::{Accounts, Directory, Domain, Known, Map, domain, fold, suffixes, suggest};
+use crate::{Accounts, Directory, Domain, Known, Map, domain, fold, suffixes};
 
 type Groups = Arc<[Arc<str>]>;
 type Named = BTreeSet<Arc<str>>;

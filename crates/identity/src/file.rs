@@ -8,7 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::problem::Problem;
-use crate::suggest;
+use model::suggest;
 
 /// Largest directory file, in bytes.
 const MOST_BYTES: usize = 64 << 20;

@@ -29,7 +29,6 @@
 mod build;
 mod file;
 mod problem;
-mod suggest;
 
 use std::borrow::Cow;
 use std::fmt;

@@ -10,6 +10,7 @@ mod limit;
 mod message;
 mod party;
 mod record;
+pub mod suggest;
 mod verdict;
 
 pub use body::{Body, Sealed, Sealing};

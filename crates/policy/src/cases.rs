@@ -20,7 +20,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use model::{Address, Direction, Effect, Finding, Kind, Party, PartyKind, Protocol, Sealing, Side, Verdict};
+use model::{Address, Direction, Effect, Finding, Kind, Party, PartyKind, Protocol, Sealing, Side, Verdict, suggest};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -28,7 +28,7 @@ use crate::problem::{Problem, Severity};
 use crate::schema::Symbols;
 use crate::source::Source;
 use crate::subject::Subject;
-use crate::{Policy, suggest, words};
+use crate::{Policy, words};
 
 /// One message and the verdict it should get.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use crate::load::{self, Loaded};
 use crate::problem::{Problem, Severity};
 use crate::questions::Questions;
 use crate::schema::Symbols;
-use crate::suggest;
+use model::suggest;
 
 /// What the rules are checked against beside the symbols. Leave out what is not known.
 #[derive(Clone, Copy, Debug, Default)]

@@ -27,7 +27,6 @@ mod rule;
 mod schema;
 mod source;
 mod subject;
-mod suggest;
 mod words;
 
 use std::fmt;

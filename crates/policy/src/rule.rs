@@ -7,7 +7,7 @@ use model::Effect;
 
 use crate::problem::{Problem, Severity};
 use crate::source::{Annotation, Piece, Source};
-use crate::suggest;
+use model::suggest;
 
 /// Longest text for people, in characters.
 const MOST_NOTICE: usize = 500;

@@ -4,7 +4,7 @@ use cedar_policy::ValidationError;
 
 use crate::problem::Problem;
 use crate::schema::{self, Symbols};
-use crate::suggest;
+use model::suggest;
 
 /// Names people try that are written in another way here.
 const INSTEAD: [(&[&str], &str); 5] = [

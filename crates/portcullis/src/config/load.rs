@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use model::suggest;
+
 use super::Config;
 use crate::failure::Failure;
 
@@ -46,37 +48,8 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, Problem> {
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1;
         let message = error.message().trim().replace('\n', " ");
-        Problem { file: path.to_owned(), line, column, hint: hint(&message), message }
+        Problem { file: path.to_owned(), line, column, hint: suggest::from_message(&message), message }
     })
-}
-
-/// What serde's message lets one guess was meant.
-fn hint(message: &str) -> Option<String> {
-    let (_, rest) = message.split_once("unknown field `").or_else(|| message.split_once("unknown variant `"))?;
-    let (wrong, expected) = rest.split_once('`')?;
-    let names = expected.split('`').skip(1).step_by(2);
-    let closest = names.map(|name| (distance(wrong, name), name)).min()?;
-    if closest.0 <= wrong.chars().count().max(3) / 2 {
-        Some(format!("did you mean `{}`?", closest.1))
-    } else {
-        Some("`docs/reference/config.md` lists every key".to_owned())
-    }
-}
-
-/// Edits from one word to another (Levenshtein), for short words.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().take(64).enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(ca != *cb);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
