@@ -272,8 +272,8 @@ impl Judge {
     }
 
     /// A client has logged in; goes on record.
-    pub fn login(&self, party: &Party, client: IpAddr, mechanism: &str, why_not: Option<&str>) {
-        self.inner.note_login(Some(party), &party.address.account, client, mechanism, why_not);
+    pub fn login(&self, party: &Party, client: IpAddr, mechanism: &str) {
+        self.inner.note_login(Some(party), &party.address.account, client, mechanism, None);
     }
 
     /// A login was refused; goes on record with the address it came from.

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use model::{Effect, Finding, Message, Verdict};
+use model::{Finding, Message, Verdict};
 use tokio::sync::oneshot;
 
 use crate::first::First;
@@ -113,12 +113,5 @@ impl Future for Ticket {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ruled> {
         self.get_mut().poll(cx)
-    }
-}
-
-impl Ruled {
-    /// Whether the message goes on unchanged.
-    pub fn is_allowed(&self) -> bool {
-        self.verdict.effect == Effect::Allow
     }
 }

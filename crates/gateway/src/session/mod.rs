@@ -358,7 +358,7 @@ impl Session {
             Event::LoggedIn { party, mechanism, resumed } => {
                 info!(client = %self.client, account = %party.address, %mechanism, resumed, "logged in");
                 self.shared.metrics.login("ok");
-                self.shared.judge.login(&party, self.client.ip(), &mechanism, None);
+                self.shared.judge.login(&party, self.client.ip(), &mechanism);
                 self.live.log_in(&party);
                 if matches!(self.alarm, Some((Alarm::Login, _))) {
                     self.alarm = None;
