@@ -44,7 +44,7 @@ fn carry_out(dialect: &mut Xmpp, from: End, steps: Vec<Step>) {
                     None => drop(dialect.kept(from, tag)),
                 }
                 if let Some(reply) = enforced.reply {
-                    let tag = dialect.own(from);
+                    let tag = dialect.own();
                     drop(dialect.wrote(from.far(), tag, &reply));
                 }
             }

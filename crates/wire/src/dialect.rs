@@ -198,8 +198,8 @@ pub trait Dialect: Send {
     /// should be written to the far end now that it is settled.
     fn kept(&mut self, from: End, tag: Tag) -> Option<Bytes>;
 
-    /// The tag for a frame of the gateway's own, written to `to`.
-    fn own(&self, to: End) -> Tag;
+    /// The tag for a frame of the gateway's own, to either end.
+    fn own(&self) -> Tag;
 
     /// Whether a frame of the gateway's own can be kept until `to` has acknowledged it.
     fn has_room(&self, to: End) -> bool;

@@ -442,7 +442,7 @@ impl Session {
             }
         }
         if let Some(reply) = enforced.reply {
-            let tag = self.dialect.own(from);
+            let tag = self.dialect.own();
             self.write(from.far(), tag, reply);
         }
         if enforced.disconnect {
@@ -477,7 +477,7 @@ impl Session {
                     receipt.failed("the kept message can't be read any more");
                     return;
                 };
-                let tag = self.dialect.own(to);
+                let tag = self.dialect.own();
                 self.write(to.far(), tag, late);
                 receipt.delivered();
             }

@@ -23,16 +23,7 @@ impl Xmpp {
             return Err(ending(End::Client, Condition::HostUnknown, "the domain changed within the session"));
         }
         self.phase = if self.authenticated { Phase::Binding } else { Phase::Login };
-        let onward = Header {
-            to: Some(self.domain.to_string()),
-            from: None,
-            id: None,
-            version: Some("1.0".into()),
-            lang: header.lang.clone(),
-            content_ns: ns::CLIENT.into(),
-        };
-        let bytes = self.header_bytes(End::Server, &onward);
-        steps.push(Step::Forward { bytes, lane: Lane::Barrier, tag: TAG_PLAIN });
+        self.open(End::Server, None, header, steps);
         Ok(())
     }
 

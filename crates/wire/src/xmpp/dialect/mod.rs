@@ -230,11 +230,19 @@ impl Xmpp {
         }
     }
 
-    fn header_bytes(&mut self, to: End, header: &Header) -> Bytes {
+    /// The gateway's own header to an end. Nothing of the other end's is passed on but its language.
+    fn header(&self, to: End, id: Option<String>, lang: Option<String>) -> Header {
+        let domain = Some(self.domain.to_string());
+        let (to, from) = if to == End::Server { (domain, None) } else { (None, domain) };
+        Header { to, from, id, version: Some("1.0".into()), lang, content_ns: ns::CLIENT.into() }
+    }
+
+    /// Opens the stream to an end as the other end opened its own.
+    fn open(&mut self, to: End, id: Option<String>, theirs: &Header, steps: &mut Vec<Step>) {
         self.header_written[index(to)] = true;
         let mut out = Vec::with_capacity(256);
-        header.write(&mut out);
-        Bytes::from(out)
+        self.header(to, id, theirs.lang.clone()).write(&mut out);
+        steps.push(Step::Forward { bytes: out.into(), lane: Lane::Barrier, tag: TAG_PLAIN });
     }
 
     /// The client is in: from here on the larger bounds hold.
@@ -414,7 +422,7 @@ impl Dialect for Xmpp {
         self.follow_up(from)
     }
 
-    fn own(&self, _to: End) -> Tag {
+    fn own(&self) -> Tag {
         TAG_OWN
     }
 
@@ -450,15 +458,8 @@ impl Dialect for Xmpp {
     fn farewell(&self, to: End, ending: &Ending) -> Bytes {
         let mut out = Vec::with_capacity(512);
         if !self.header_written[index(to)] {
-            let header = Header {
-                from: (to == End::Client).then(|| self.domain.to_string()),
-                to: (to == End::Server).then(|| self.domain.to_string()),
-                id: (to == End::Client).then(|| self.stream_id.to_string()),
-                version: Some("1.0".into()),
-                lang: None,
-                content_ns: ns::CLIENT.into(),
-            };
-            header.write(&mut out);
+            let id = (to == End::Client).then(|| self.stream_id.to_string());
+            self.header(to, id, None).write(&mut out);
         }
         write::stream_error(&mut out, &Fault { condition: ending.condition, text: ending.text });
         out.extend_from_slice(b"</stream:stream>");

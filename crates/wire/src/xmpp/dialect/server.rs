@@ -11,16 +11,8 @@ impl Xmpp {
         if header.version.as_deref() != Some("1.0") || header.content_ns != ns::CLIENT {
             return Err(ending(End::Server, Condition::UnsupportedVersion, "the server does not speak XMPP 1.0"));
         }
-        let onward = Header {
-            id: Some(header.id.clone().unwrap_or_else(|| self.stream_id.to_string())),
-            from: Some(self.domain.to_string()),
-            to: None,
-            version: Some("1.0".into()),
-            lang: header.lang.clone(),
-            content_ns: ns::CLIENT.into(),
-        };
-        let bytes = self.header_bytes(End::Client, &onward);
-        steps.push(Step::Forward { bytes, lane: Lane::Barrier, tag: TAG_PLAIN });
+        let id = header.id.clone().unwrap_or_else(|| self.stream_id.to_string());
+        self.open(End::Client, Some(id), header, steps);
         Ok(())
     }
 

@@ -164,7 +164,7 @@ impl Table {
             text: "disconnect",
         }));
         if let Some(reply) = enforced.reply {
-            let tag = self.dialect.own(from);
+            let tag = self.dialect.own();
             self.write(legs, from.far(), tag, &reply);
         }
     }
