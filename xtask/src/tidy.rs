@@ -20,7 +20,8 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("inspect", &["model", "indicators"]),
     ("judge", &["model", "indicators", "inspect", "policy", "identity", "store"]),
     ("gateway", &["model", "wire", "judge", "store"]),
-    ("portcullis", &["model", "wire", "indicators", "inspect", "policy", "identity", "store", "judge", "gateway"]),
+    ("sensor", &["model", "wire", "indicators", "policy", "identity", "store"]),
+    ("portcullis", &["model", "wire", "indicators", "inspect", "policy", "identity", "store", "judge", "gateway", "sensor"]),
     ("lab", &[]),
     ("xtask", &["lab"]),
 ];

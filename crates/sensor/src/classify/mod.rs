@@ -1,0 +1,124 @@
+//! Classifiers: what payload tells. One file each, one line each in [`CLASSIFIERS`].
+//!
+//! What names and addresses tell is data: `apps/*.toml`, see [`crate::apps`].
+
+use std::borrow::Cow;
+
+use model::Confidence;
+
+use crate::lore::Lore;
+use crate::names::AppProto;
+use crate::view::{Endpoint, FlowView, Transport, Way};
+
+/// What a classifier makes of a flow so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opinion {
+    /// It is this application.
+    Yes {
+        /// Id of an `apps/` entry.
+        application: &'static str,
+        /// What this rests on: `Payload` for bytes of the protocol, `Behaviour` for sizes and company.
+        confidence: Confidence,
+        /// What was seen, in words an operator understands: "BitTorrent handshake".
+        evidence: Cow<'static, str>,
+    },
+    /// Can't tell yet.
+    NeedMore,
+    /// Not one of mine, whatever comes.
+    No,
+}
+
+impl Opinion {
+    /// Yes, by bytes of the application's own protocol.
+    pub fn payload(application: &'static str, evidence: impl Into<Cow<'static, str>>) -> Opinion {
+        Opinion::Yes { application, confidence: Confidence::Payload, evidence: evidence.into() }
+    }
+
+    /// Yes, by sizes, timing or company.
+    pub fn behaviour(application: &'static str, evidence: impl Into<Cow<'static, str>>) -> Opinion {
+        Opinion::Yes { application, confidence: Confidence::Behaviour, evidence: evidence.into() }
+    }
+}
+
+/// A set of transports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// TCP only.
+    Tcp,
+    /// UDP only.
+    Udp,
+    /// Either.
+    Both,
+}
+
+impl Over {
+    /// Whether a flow of this transport may be shown to the classifier.
+    pub fn takes(self, transport: Transport) -> bool {
+        matches!(
+            (self, transport),
+            (Over::Tcp | Over::Both, Transport::Tcp) | (Over::Udp | Over::Both, Transport::Udp)
+        )
+    }
+}
+
+/// Inside which protocols a classifier looks: a set of [`AppProto`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inside(pub u16);
+
+impl Inside {
+    /// Flows that no hint reader has recognised.
+    pub const PLAIN: Inside = Inside(AppProto::Unknown.bit());
+    /// HTTP/1.
+    pub const HTTP: Inside = Inside(AppProto::Http.bit());
+    /// TLS.
+    pub const TLS: Inside = Inside(AppProto::Tls.bit());
+    /// STUN and what shares its port.
+    pub const STUN: Inside = Inside(AppProto::Stun.bit());
+    /// DTLS.
+    pub const DTLS: Inside = Inside(AppProto::Dtls.bit());
+
+    /// Both sets.
+    pub const fn and(self, other: Inside) -> Inside {
+        Inside(self.0 | other.0)
+    }
+}
+
+/// One packet's payload of a flow that has its name, for [`Classifier::follow`].
+pub struct Said<'a> {
+    /// Who spoke first.
+    pub client: Endpoint,
+    /// Who was spoken to.
+    pub server: Endpoint,
+    /// TCP or UDP.
+    pub transport: Transport,
+    /// Which way it went.
+    pub way: Way,
+    /// The payload of this packet alone.
+    pub payload: &'a [u8],
+}
+
+/// One way to recognise applications by payload.
+pub struct Classifier {
+    /// Its name, for statistics and fuzzing.
+    pub name: &'static str,
+    /// Ids of the `apps/` entries that it can name.
+    pub applications: &'static [&'static str],
+    /// What it looks for, in a sentence, for `portcullis sensor apps`.
+    pub looks_for: &'static str,
+    /// Over which transports.
+    pub over: Over,
+    /// Inside which protocols.
+    pub inside: Inside,
+    /// Looks at a flow again each time payload has come, until it answers other than `NeedMore`.
+    /// Pure, bounded, without allocation unless the answer is Yes.
+    pub classify: fn(&FlowView) -> Opinion,
+    /// For flows that this classifier has named: reads each further payload for what it tells about
+    /// other flows (media addresses in SDP, DCC offers).
+    pub follow: Option<fn(&Said, &mut Lore)>,
+}
+
+/// Every classifier, the cheap and certain first.
+pub static CLASSIFIERS: &[Classifier] = &[
+    // Instant messaging and calls.
+    // Peer-to-peer, coins, anonymisers.
+];
