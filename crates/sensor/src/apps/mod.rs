@@ -1,10 +1,31 @@
-//! The applications that the sensor knows by name, address and fingerprint: `apps/*.toml`, compiled in.
+//! The applications that the sensor knows by name, address and fingerprint: `apps/*.toml`, compiled in,
+//! and what operators add to them.
+//!
+//! Look-ups are made for every flow with a name: they cost tens of nanoseconds and allocate nothing.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use model::{Category, Platform};
+use serde::Serialize;
+use smallvec::SmallVec;
 
 use crate::view::Transport;
+
+mod agents;
+mod entry;
+mod explain;
+mod hosts;
+mod load;
+mod ranges;
+
+pub use entry::Problem;
+pub use explain::{Explanation, Reader, Row, explain, reference, rows, table};
+
+use agents::Agents;
+use hosts::Hosts;
+use ranges::Ranges;
 
 /// An application: an index into the catalogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,25 +40,80 @@ pub struct Application {
     pub name: String,
     /// What kind of software it is.
     pub category: Category,
+    /// What it is, in a sentence.
+    pub about: String,
+    /// Who uses it; empty where that goes without saying.
+    pub who: String,
     /// A building block of many applications (STUN, RTP): any more specific name is better.
     pub generic: bool,
     /// Peers speak to each other directly: who speaks it on a port is remembered.
     pub peer_to_peer: bool,
     /// Platforms it runs on.
     pub platforms: Vec<Platform>,
+    /// What it is known by beside payload, as written.
+    pub evidence: Evidence,
+}
+
+/// What tells an application without reading its payload, as an entry says it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Evidence {
+    /// Hosts and everything below them; `*` in a label stands for any characters.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
+    /// Hosts below those that are not the application's after all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_hosts: Vec<String>,
+    /// Names in server certificates: hosts like above, or whole names of who holds it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<String>,
+    /// Protocols in ALPN that nothing else offers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alpn: Vec<String>,
+    /// JA4 fingerprints of clients that are nothing else.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ja4: Vec<String>,
+    /// Words in HTTP user agents.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub user_agents: Vec<String>,
+    /// Networks of its servers. These alone only make it a candidate.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<String>,
+    /// Ports of its servers. These alone only make it a candidate.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<String>,
 }
 
 /// Every known application and the look-ups into them.
 #[derive(Debug, Default)]
 pub struct Catalogue {
     applications: Vec<Application>,
+    hosts: Hosts,
+    certificate_hosts: Hosts,
+    certificate_names: HashMap<Box<str>, App>,
+    alpn: HashMap<Box<str>, App>,
+    ja4: HashMap<Box<str>, App>,
+    agents: Agents,
+    v4: Ranges<u32>,
+    v6: Ranges<u128>,
+    ports: Ranges<u32>,
 }
 
 impl Catalogue {
     /// The applications that come with the program.
     pub fn bundled() -> &'static Catalogue {
-        static BUNDLED: std::sync::LazyLock<Catalogue> = std::sync::LazyLock::new(Catalogue::default);
+        static BUNDLED: std::sync::LazyLock<Catalogue> = std::sync::LazyLock::new(|| {
+            let sources = load::BUNDLED.iter().map(|&(file, text)| (0, entry::Source { file, text }));
+            let (catalogue, problems) = load::build(sources);
+            debug_assert!(problems.is_empty(), "{problems:?}");
+            catalogue
+        });
         &BUNDLED
+    }
+
+    /// The bundled applications and those of `.toml` files in these folders. Later folders go before
+    /// earlier ones: an entry of a known id replaces it, a host that is named again changes its owner.
+    pub fn load(folders: &[PathBuf]) -> Result<Catalogue, Vec<Problem>> {
+        load::load(folders)
     }
 
     /// Every application, in the order of their ids.
@@ -51,42 +127,69 @@ impl Catalogue {
     }
 
     /// By id.
-    pub fn by_id(&self, _id: &str) -> Option<App> {
-        None
+    pub fn by_id(&self, id: &str) -> Option<App> {
+        let found = self.applications.binary_search_by(|application| application.id.as_str().cmp(id));
+        found.ok().map(|at| App(at as u16))
     }
 
     /// By a host name: server name, HTTP host or DNS name; lower case, no final dot.
-    pub fn by_host(&self, _host: &str) -> Option<App> {
-        None
+    pub fn by_host(&self, host: &str) -> Option<App> {
+        self.hosts.owner(host)
     }
 
-    /// By a name in a server certificate.
-    pub fn by_certificate(&self, _name: &str) -> Option<App> {
-        None
+    /// By a name in a server certificate: a host, also with `*.` before it, or who holds or issued it.
+    pub fn by_certificate(&self, name: &str) -> Option<App> {
+        let mut lower: SmallVec<[u8; 64]> = SmallVec::from_slice(name.as_bytes());
+        lower.make_ascii_lowercase();
+        let name = std::str::from_utf8(&lower).ok()?;
+        match name.strip_prefix("*.").unwrap_or(name) {
+            host if is_host(host) => self.certificate_hosts.owner(host),
+            _ => self.certificate_names.get(name).copied(),
+        }
     }
 
     /// By a protocol offered in ALPN.
-    pub fn by_alpn(&self, _protocol: &str) -> Option<App> {
-        None
+    pub fn by_alpn(&self, protocol: &str) -> Option<App> {
+        self.alpn.get(protocol).copied()
     }
 
     /// By JA4, whole.
-    pub fn by_ja4(&self, _ja4: &str) -> Option<App> {
-        None
+    pub fn by_ja4(&self, ja4: &str) -> Option<App> {
+        self.ja4.get(ja4).copied()
     }
 
     /// By HTTP user agent.
-    pub fn by_user_agent(&self, _agent: &str) -> Option<App> {
-        None
+    pub fn by_user_agent(&self, agent: &str) -> Option<App> {
+        self.agents.owner(agent)
     }
 
     /// Candidates by the server's address.
-    pub fn by_address(&self, _address: IpAddr) -> &[App] {
-        &[]
+    pub fn by_address(&self, address: IpAddr) -> &[App] {
+        match address.to_canonical() {
+            IpAddr::V4(v4) => self.v4.of(v4.to_bits()),
+            IpAddr::V6(v6) => self.v6.of(v6.to_bits()),
+        }
     }
 
     /// Candidates by the server's port.
-    pub fn by_port(&self, _transport: Transport, _port: u16) -> &[App] {
-        &[]
+    pub fn by_port(&self, transport: Transport, port: u16) -> &[App] {
+        port_key(transport, port).map_or(&[], |key| self.ports.of(key))
     }
 }
+
+/// Whether a name in a certificate is a host: it has a dot, and no space that names of people have.
+fn is_host(name: &str) -> bool {
+    name.contains('.') && !name.contains(' ')
+}
+
+/// One number for a port and its transport.
+fn port_key(transport: Transport, port: u16) -> Option<u32> {
+    match transport {
+        Transport::Tcp => Some(u32::from(port)),
+        Transport::Udp => Some(1 << 16 | u32::from(port)),
+        Transport::Other(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -54,10 +54,7 @@ pub enum Over {
 impl Over {
     /// Whether a flow of this transport may be shown to the classifier.
     pub fn takes(self, transport: Transport) -> bool {
-        matches!(
-            (self, transport),
-            (Over::Tcp | Over::Both, Transport::Tcp) | (Over::Udp | Over::Both, Transport::Udp)
-        )
+        matches!((self, transport), (Over::Tcp | Over::Both, Transport::Tcp) | (Over::Udp | Over::Both, Transport::Udp))
     }
 }
 

@@ -1,0 +1,84 @@
+//! The bundled catalogue: that it loads, and whom it takes well-known names for.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::classify::CLASSIFIERS;
+
+#[test]
+fn every_bundled_file_loads() {
+    let sources = load::BUNDLED.iter().map(|&(file, text)| (0, entry::Source { file, text }));
+    let (catalogue, problems) = load::build(sources);
+    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    assert_eq!(catalogue.all().len(), load::BUNDLED.len());
+}
+
+#[test]
+fn every_classifier_names_applications_that_exist() {
+    let catalogue = Catalogue::bundled();
+    for classifier in CLASSIFIERS {
+        for id in classifier.applications {
+            assert!(catalogue.by_id(id).is_some(), "{} names `{id}`, which has no file in apps/", classifier.name);
+        }
+    }
+}
+
+#[test]
+fn every_entry_is_found_by_what_it_says() {
+    let catalogue = Catalogue::bundled();
+    for (at, application) in catalogue.all().iter().enumerate() {
+        let app = App(at as u16);
+        assert_eq!(catalogue.by_id(&application.id), Some(app));
+        for host in &application.evidence.hosts {
+            let host = host.replace('*', "1");
+            assert_eq!(catalogue.by_host(&host), Some(app), "{host}");
+            assert_eq!(catalogue.by_host(&format!("x.{host}")), Some(app), "x.{host}");
+        }
+        for host in &application.evidence.not_hosts {
+            assert_ne!(catalogue.by_host(&host.replace('*', "1")), Some(app), "{host}");
+        }
+        for name in &application.evidence.certificates {
+            assert_eq!(catalogue.by_certificate(&name.to_ascii_uppercase()), Some(app), "{name}");
+        }
+        for word in &application.evidence.user_agents {
+            assert!(catalogue.by_user_agent(word).is_some(), "{word}");
+        }
+        for alpn in &application.evidence.alpn {
+            assert_eq!(catalogue.by_alpn(alpn), Some(app), "{alpn}");
+        }
+        for network in &application.evidence.addresses {
+            let (first, last) = entry::network(network).unwrap();
+            assert!(catalogue.by_address(first).contains(&app) && catalogue.by_address(last).contains(&app));
+        }
+    }
+}
+
+#[test]
+fn an_entry_says_who_by_whole_sentences() {
+    let mut names = BTreeSet::new();
+    for application in Catalogue::bundled().all() {
+        assert!(application.about.ends_with('.'), "{}: about is a sentence", application.id);
+        assert!(application.who.is_empty() || application.who.ends_with('.'), "{}: who is a sentence", application.id);
+        assert!(names.insert(application.name.to_lowercase()), "{} is there twice", application.name);
+    }
+}
+
+#[test]
+fn tables_and_explanations_name_everything() {
+    let catalogue = Catalogue::bundled();
+    let (table, reference) = (table(catalogue), reference());
+    for application in catalogue.all() {
+        assert!(table.contains(&format!("\n{} ", application.id)), "{}", application.id);
+        assert!(reference.contains(&format!("| `{}` |", application.id)), "{}", application.id);
+        let explanation = explain(catalogue, &application.id).unwrap();
+        let (text, json) = (explanation.to_string(), serde_json::to_value(&explanation).unwrap());
+        assert!(text.contains(&application.about));
+        assert_eq!(json["id"], application.id.as_str());
+        for host in &application.evidence.hosts {
+            assert!(text.contains(host.as_str()));
+        }
+    }
+    let error = explain(catalogue, "xmp").unwrap_err();
+    assert!(error.contains("did you mean `xmpp`?"), "{error}");
+}
