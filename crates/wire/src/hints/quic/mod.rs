@@ -1,15 +1,54 @@
 //! QUIC: the ClientHello inside the Initial packets.
+//!
+//! Initial packets are encrypted with keys that anyone can derive from the packet itself. The keys are derived here,
+//! with `ring`, because rustls derives them for versions 1, 2 and one draft only, while captures and older clients
+//! hold many drafts, Facebook's and Google's versions. Before Q050, Google's hello was in the clear.
 
-use super::{Reading, tls};
+mod frames;
+mod google;
+mod header;
+mod keys;
+#[cfg(test)]
+mod tests;
+mod version;
 
-/// Whether a datagram begins with a packet of QUIC's or Google QUIC's handshake.
-pub fn looks_like(_datagram: &[u8]) -> bool {
-    false
-}
+pub use header::looks_like;
+
+use super::cursor::Cursor;
+use super::ranges::Ranges;
+use super::tls::hello::{self, Carrier};
+use super::{Reading, text, tls};
+use header::{HASH, Kind, Long, varint};
+use keys::Keys;
+use version::Family;
+
+/// The longest hello that is put together. Those with post-quantum keys have about 2 kB.
+const LONGEST_HELLO: usize = 16 * 1024;
+/// Packets looked at in one datagram.
+const MOST_PACKETS: usize = 8;
+/// After this many Initials that can't be opened, none will.
+const MOST_FAILURES: u8 = 4;
+/// After this many datagrams without a hello, there is none.
+const MOST_DATAGRAMS: u8 = 32;
+/// Google's transport parameter with the user agent.
+const USER_AGENT: u64 = 0x3129;
+
+const CLIENT_HELLO: u8 = 1;
 
 /// Decrypts the client's Initials of one flow and puts their CRYPTO frames together.
 #[derive(Debug, Default)]
-pub struct Initials {}
+pub struct Initials {
+    version: Option<u32>,
+    keys: Option<Keys>,
+    /// The packet being opened.
+    packet: Vec<u8>,
+    /// The handshake's beginning, and which parts of it are there.
+    crypto: Vec<u8>,
+    have: Ranges,
+    user_agent: Option<Box<str>>,
+    datagrams: u8,
+    failures: u8,
+}
 
 impl Initials {
     /// Nothing seen yet.
@@ -17,18 +56,169 @@ impl Initials {
         Self::default()
     }
 
-    /// Takes the next datagram of the flow, either way.
-    pub fn push(&mut self, _to_server: bool, _datagram: &[u8]) -> Reading<tls::ClientHello> {
-        Reading::Not
+    /// Takes the next datagram of the flow, either way. `Is` once, when the hello is whole; `Not` when this isn't QUIC
+    /// or can't be read.
+    pub fn push(&mut self, to_server: bool, datagram: &[u8]) -> Reading<tls::ClientHello> {
+        self.datagrams = self.datagrams.saturating_add(1);
+        if self.datagrams > MOST_DATAGRAMS {
+            return Reading::Not;
+        }
+        if let Some(public) = header::public(datagram).filter(|_| to_server) {
+            self.speak(public.version);
+            return self.take_clear(public.version, public.inside);
+        }
+        let mut rest = datagram;
+        for index in 0..MOST_PACKETS {
+            let Some(packet) = header::long(rest) else {
+                // Without a version, only what comes after one is of interest.
+                let lost = index == 0 && self.version.is_none();
+                return if lost { Reading::Not } else { Reading::More };
+            };
+            if packet.version != 0 && to_server {
+                self.speak(packet.version);
+            }
+            if to_server && packet.kind == Kind::Initial {
+                match self.take_initial(&packet) {
+                    Reading::More => {}
+                    answer => return answer,
+                }
+            }
+            rest = packet.rest;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        Reading::More
     }
 
-    /// What the client calls itself, where it does.
+    /// What the client calls itself, where it does: Google's do.
     pub fn user_agent(&self) -> Option<&str> {
-        None
+        self.user_agent.as_deref()
     }
 
-    /// The version of the first packet that had one.
+    /// The version that the client last spoke.
     pub fn version(&self) -> Option<u32> {
-        None
+        self.version
+    }
+
+    /// Another version after negotiation begins everything anew.
+    fn speak(&mut self, version: u32) {
+        if self.version != Some(version) {
+            self.version = Some(version);
+            self.keys = None;
+            self.crypto.clear();
+            self.have = Ranges::default();
+        }
+    }
+
+    fn take_initial(&mut self, packet: &Long) -> Reading<tls::ClientHello> {
+        if packet.family == Family::GoogleLong {
+            let inside = packet.packet.get(packet.number_at..).unwrap_or_default();
+            return self.take_clear(packet.version, inside);
+        }
+        if !self.open(packet) {
+            self.failures += 1;
+            return if self.failures >= MOST_FAILURES { Reading::Not } else { Reading::More };
+        }
+        match packet.family {
+            Family::Ietf | Family::GoogleTls => self.tls_hello(),
+            _ => self.google_hello(),
+        }
+    }
+
+    /// Opens a packet and takes its CRYPTO frames. The keys come from the connection id of the client's first Initial;
+    /// after a Retry they come from the new one.
+    fn open(&mut self, packet: &Long) -> bool {
+        let Initials { keys, packet: buffer, crypto, have, .. } = self;
+        let mut attempt = |keys: &Keys| {
+            buffer.clear();
+            buffer.extend_from_slice(packet.packet);
+            let Some(inside) = keys.open(buffer, packet.number_at) else { return false };
+            let take = |offset, bytes: &[u8]| keep(crypto, have, offset, bytes);
+            // A strange frame ends the packet, and what came before it counts.
+            let _ = match packet.family {
+                Family::Ietf => frames::crypto(inside, take),
+                _ => frames::google_crypto(inside, true, take),
+            };
+            true
+        };
+        if keys.as_ref().is_some_and(&mut attempt) {
+            return true;
+        }
+        let derived = version::derivations(packet.version).iter();
+        match derived.filter_map(|with| Keys::derive(with, packet.destination)).find(&mut attempt) {
+            Some(right) => {
+                *keys = Some(right);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Takes the frames of a packet in the clear.
+    fn take_clear(&mut self, version: u32, inside: &[u8]) -> Reading<tls::ClientHello> {
+        let number = version.to_be_bytes();
+        // Until Q033 a byte of private flags stands before the frames.
+        let skip = HASH + usize::from(number < *b"Q034");
+        let frames = inside.get(skip..).unwrap_or_default();
+        let Initials { crypto, have, .. } = self;
+        let _ = frames::google_crypto(frames, number >= *b"Q039", |offset, bytes| keep(crypto, have, offset, bytes));
+        self.google_hello()
+    }
+
+    fn google_hello(&mut self) -> Reading<tls::ClientHello> {
+        let message = self.crypto.get(..self.have.contiguous()).unwrap_or_default();
+        match google::read(message) {
+            google::Message::Whole(hello) => {
+                self.user_agent = hello.user_agent.map(Box::from);
+                Reading::Is(hello.summary())
+            }
+            google::Message::Cut => Reading::More,
+            google::Message::Not => Reading::Not,
+        }
+    }
+
+    fn tls_hello(&mut self) -> Reading<tls::ClientHello> {
+        let message = self.crypto.get(..self.have.contiguous()).unwrap_or_default();
+        let Some((&[kind, high, middle, low], rest)) = message.split_first_chunk::<4>() else {
+            return Reading::More;
+        };
+        let length = u32::from_be_bytes([0, high, middle, low]) as usize;
+        if kind != CLIENT_HELLO || length > LONGEST_HELLO {
+            return Reading::Not;
+        }
+        let Some(body) = rest.get(..length) else { return Reading::More };
+        let Some(hello) = hello::read(body, Carrier::Quic) else { return Reading::Not };
+        self.user_agent = parameter(hello.transport, USER_AGENT).and_then(text::text).map(Box::from);
+        Reading::Is(hello.summary())
+    }
+}
+
+/// Puts a piece of the handshake in its place.
+fn keep(crypto: &mut Vec<u8>, have: &mut Ranges, offset: u64, bytes: &[u8]) {
+    let Some(start) = usize::try_from(offset).ok().filter(|start| *start <= LONGEST_HELLO) else { return };
+    let end = start + bytes.len();
+    if end > LONGEST_HELLO {
+        return;
+    }
+    if crypto.len() < end {
+        crypto.resize(end, 0);
+    }
+    if let Some(place) = crypto.get_mut(start..end) {
+        place.copy_from_slice(bytes);
+        have.add(start as u32, end as u32);
+    }
+}
+
+/// A transport parameter, RFC 9000 section 18.
+fn parameter(parameters: &[u8], wanted: u64) -> Option<&[u8]> {
+    let mut left = Cursor(parameters);
+    loop {
+        let id = varint(&mut left)?;
+        let length = varint(&mut left)?;
+        let value = left.take(usize::try_from(length).ok()?)?;
+        if id == wanted {
+            return Some(value);
+        }
     }
 }
