@@ -5,8 +5,12 @@
 #![warn(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod anomaly;
 pub mod apps;
+pub mod capture;
 pub mod classify;
+pub mod decode;
 pub mod lore;
 pub mod names;
+pub mod reassemble;
 pub mod view;

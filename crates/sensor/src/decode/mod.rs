@@ -1,0 +1,182 @@
+//! From a captured frame to its innermost conversation, without recursion and without copying.
+//!
+//! One loop takes layer after layer off: link headers, VLAN tags, MPLS, PPPoE, tunnels, IP and its
+//! extension headers. A tunnel is entered only where what is inside adds up; otherwise the outer datagram is
+//! the conversation. Own code instead of a decoding crate: depth limits, fragments and oddities have to be
+//! seen on the way, and this runs for every packet.
+
+mod fragments;
+mod ip;
+mod link;
+mod transport;
+mod tunnel;
+
+use std::net::IpAddr;
+
+use crate::anomaly::{Anomalies, Anomaly};
+use crate::capture::{LinkType, Packet};
+use crate::lore::Nanos;
+pub use fragments::Defragmenter;
+pub use transport::{Checksum, Segment, TcpFlags};
+
+/// VLAN tags on one packet; Q-in-Q has two.
+pub const MOST_VLANS: usize = 8;
+/// Tunnels inside each other.
+pub const MOST_TUNNELS: u8 = 8;
+/// IPv6 extension headers of one packet (RFC 7112 allows more, no sender needs them).
+const MOST_EXTENSIONS: u8 = 16;
+/// MPLS labels of one packet.
+const MOST_LABELS: usize = 16;
+
+/// A packet's innermost conversation.
+#[derive(Clone, Debug)]
+pub struct Decoded<'a> {
+    /// Source address.
+    pub src: IpAddr,
+    /// Destination address.
+    pub dst: IpAddr,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Source port; 0 where there is none.
+    pub src_port: u16,
+    /// Destination port; 0 where there is none. ICMP has its type and code here, as Suricata has.
+    pub dst_port: u16,
+    /// Hop limit of the innermost IP header.
+    pub ttl: u8,
+    /// Tunnels around it.
+    pub tunnels: u8,
+    /// The two outermost VLAN ids; 0 where there is none.
+    pub vlans: [u16; 2],
+    /// TCP's part.
+    pub tcp: Option<Segment<'a>>,
+    /// Payload above the transport header, as far as captured.
+    pub payload: &'a [u8],
+    /// Payload length as the headers say, in bytes.
+    pub payload_len: u32,
+    /// Transport header and payload, for the checksum; empty when cut off.
+    pub whole: &'a [u8],
+}
+
+/// What comes next in a frame.
+#[derive(Clone, Copy, Debug)]
+enum Next<'a> {
+    /// A frame of this link type.
+    Link(LinkType, &'a [u8]),
+    /// What an EtherType names.
+    Ether(u16, &'a [u8]),
+    /// What a PPP protocol number names.
+    Ppp(u16, &'a [u8]),
+    /// An IP packet of either version.
+    Ip(&'a [u8]),
+    /// An MPLS label stack.
+    Mpls(&'a [u8]),
+    /// The payload of an IP packet.
+    Carried(ip::Header, &'a [u8]),
+}
+
+/// Takes frames apart.
+pub struct Decoder {
+    fragments: Defragmenter,
+    whole: Vec<u8>,
+}
+
+/// What surrounds the part that is looked at.
+#[derive(Default)]
+struct Around {
+    vlans: [u16; 2],
+    vlan_count: usize,
+    tunnels: u8,
+}
+
+impl Decoder {
+    /// Keeps at most `most_fragment_bytes` of fragments.
+    pub fn new(most_fragment_bytes: usize) -> Decoder {
+        Decoder { fragments: Defragmenter::new(most_fragment_bytes), whole: Vec::new() }
+    }
+
+    /// Shows the innermost conversation of a packet to `see`, if there is one (not for fragments that are not
+    /// whole, or for frames that carry no IP). Adds what is odd to `odd`.
+    pub fn decode(&mut self, packet: &Packet, odd: &mut Anomalies, see: impl FnOnce(&Decoded)) {
+        let mut around = Around::default();
+        match step_through(Next::Link(packet.link, packet.data), &mut around, odd) {
+            Step::Found(decoded) => see(&decoded),
+            Step::Nothing => {}
+            Step::Fragment(fragment) => {
+                let ip::Fragment { header, part, bytes } = fragment;
+                let mut whole = std::mem::take(&mut self.whole);
+                if let Some(header) = self.fragments.push(packet.time, header, part, bytes, &mut whole, odd)
+                    // A whole datagram may itself be a tunnel; fragments inside fragments end here.
+                    && let Step::Found(decoded) = step_through(Next::Carried(header, &whole), &mut around, odd)
+                {
+                    see(&decoded);
+                }
+                whole.clear();
+                self.whole = whole;
+            }
+        }
+    }
+
+    /// Datagrams in fragments that wait for the rest.
+    pub fn waiting(&self) -> usize {
+        self.fragments.len()
+    }
+}
+
+enum Step<'a> {
+    Found(Decoded<'a>),
+    Fragment(ip::Fragment<'a>),
+    Nothing,
+}
+
+fn step_through<'a>(mut next: Next<'a>, around: &mut Around, odd: &mut Anomalies) -> Step<'a> {
+    loop {
+        let step = match next {
+            Next::Link(link, bytes) => link::frame(link, bytes),
+            Next::Ether(kind, bytes) => link::ether(kind, bytes, around, odd),
+            Next::Ppp(protocol, bytes) => link::ppp(protocol, bytes),
+            Next::Mpls(bytes) => link::mpls(bytes),
+            Next::Ip(bytes) => match ip::read(bytes, odd) {
+                Some(ip::Packet::Whole(header, bytes)) => Some(Next::Carried(header, bytes)),
+                Some(ip::Packet::Fragment(fragment)) => return Step::Fragment(fragment),
+                None => None,
+            },
+            Next::Carried(header, bytes) => {
+                let inner = tunnel::inside(&header, bytes);
+                match inner {
+                    Some(_) if around.tunnels == MOST_TUNNELS => {
+                        odd.add(Anomaly::TunnelDepth);
+                        None
+                    }
+                    Some(inner) => {
+                        around.tunnels += 1;
+                        Some(inner)
+                    }
+                    None => {
+                        return match transport::read(&header, bytes, around, odd) {
+                            Some(decoded) => Step::Found(decoded),
+                            None => Step::Nothing,
+                        };
+                    }
+                }
+            }
+        };
+        match step {
+            Some(step) => next = step,
+            None => return Step::Nothing,
+        }
+    }
+}
+
+/// Big-endian 16 bits at an offset.
+fn be16(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// Big-endian 32 bits at an offset.
+fn be32(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// Since when, for tables that forget.
+type Time = Nanos;
+

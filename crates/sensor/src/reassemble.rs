@@ -1,0 +1,274 @@
+//! The beginning of one direction of a TCP stream, put in order.
+//!
+//! Bounded: bytes past the limit are not kept. What comes first stands, as most systems do it, unless it was
+//! only half believed (a segment whose hop limit says that it did not come from where the others do); whoever
+//! says something else for the same place is noticed.
+
+use smallvec::SmallVec;
+
+/// Holes that are kept track of; segments that would make more are left out.
+const MOST_RANGES: usize = 32;
+
+/// A prefix of a stream with holes.
+#[derive(Debug, Default)]
+pub struct Prefix {
+    bytes: Vec<u8>,
+    /// Sequence number of the first byte; `None` until something was seen.
+    base: Option<u32>,
+    /// The SYN was seen, so nothing comes before the base.
+    anchored: bool,
+    /// What is there: sorted, apart from each other.
+    have: SmallVec<[(u32, u32); 4]>,
+    /// The last half-believed range.
+    doubtful: Option<(u32, u32)>,
+    limit: u32,
+}
+
+/// What a segment brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pushed {
+    /// The contiguous beginning has grown.
+    pub grown: bool,
+    /// Bytes differ from those that were there.
+    pub conflict: bool,
+}
+
+impl Prefix {
+    /// Keeps at most `limit` bytes; reuses the buffer.
+    pub fn reset(&mut self, limit: u32) {
+        self.bytes.clear();
+        self.base = None;
+        self.anchored = false;
+        self.have.clear();
+        self.doubtful = None;
+        self.limit = limit;
+    }
+
+    /// Keeps at most this much from now on; what is there stays.
+    pub fn set_limit(&mut self, limit: u32) {
+        self.limit = limit;
+    }
+
+    /// The stream begins after this SYN.
+    pub fn anchor(&mut self, syn: u32) {
+        if self.have.is_empty() || !self.anchored {
+            let base = syn.wrapping_add(1);
+            if self.base.is_some_and(|old| old != base) && !self.have.is_empty() {
+                self.rebase(base);
+            }
+            self.base = Some(base);
+            self.anchored = true;
+        }
+    }
+
+    /// The contiguous beginning.
+    pub fn contiguous(&self) -> &[u8] {
+        match self.have.first() {
+            Some((0, end)) => self.bytes.get(..*end as usize).unwrap_or_default(),
+            _ => &[],
+        }
+    }
+
+    /// Whether nothing more fits.
+    pub fn full(&self) -> bool {
+        matches!(self.have.first(), Some((0, end)) if *end >= self.limit)
+    }
+
+    /// Whether the SYN was seen.
+    pub fn anchored(&self) -> bool {
+        self.anchored
+    }
+
+    /// Puts a segment in its place. `believed` is false for one that may not reach the far end.
+    pub fn push(&mut self, seq: u32, data: &[u8], believed: bool) -> Pushed {
+        if data.is_empty() {
+            return Pushed::default();
+        }
+        let base = *self.base.get_or_insert(seq);
+        let distance = seq.wrapping_sub(base) as i32;
+        if distance < 0 {
+            return self.before(distance.unsigned_abs(), seq, data, believed);
+        }
+        // The common case: the next bytes, in order.
+        let offset = distance as u32;
+        let next = match self.have.as_slice() {
+            [] => Some(0),
+            [(0, end)] => Some(*end),
+            _ => None,
+        };
+        if next == Some(offset) && self.bytes.len() == offset as usize {
+            let take = (self.limit.saturating_sub(offset) as usize).min(data.len());
+            let Some(data) = data.get(..take).filter(|data| !data.is_empty()) else { return Pushed::default() };
+            self.bytes.extend_from_slice(data);
+            let end = self.bytes.len() as u32;
+            self.have.clear();
+            self.have.push((0, end));
+            if !believed {
+                self.doubtful = Some((offset, end));
+            }
+            return Pushed { grown: true, conflict: false };
+        }
+        self.insert(offset, data, believed)
+    }
+
+    /// A segment before the first one seen: old bytes sent again, or, without a SYN, the real beginning.
+    fn before(&mut self, by: u32, seq: u32, data: &[u8], believed: bool) -> Pushed {
+        if self.anchored || by >= self.limit {
+            // The part that reaches into what is kept still counts.
+            return match data.get(by as usize..) {
+                Some(rest) if !rest.is_empty() => self.insert(0, rest, believed),
+                _ => Pushed::default(),
+            };
+        }
+        self.rebase(seq);
+        let pushed = self.insert(0, data, believed);
+        Pushed { grown: true, ..pushed }
+    }
+
+    /// Moves the beginning to an earlier sequence number.
+    fn rebase(&mut self, base: u32) {
+        let Some(old) = self.base.replace(base) else { return };
+        let by = old.wrapping_sub(base);
+        if by >= self.limit {
+            self.bytes.clear();
+            self.have.clear();
+            self.doubtful = None;
+            return;
+        }
+        self.bytes.splice(..0, std::iter::repeat_n(0, by as usize));
+        self.bytes.truncate(self.limit as usize);
+        let limit = self.limit;
+        self.have.retain_mut(|range| {
+            *range = (range.0 + by, (range.1 + by).min(limit));
+            range.0 < range.1
+        });
+        self.doubtful = self.doubtful.map(|(from, to)| (from + by, to + by));
+    }
+
+    fn insert(&mut self, offset: u32, data: &[u8], believed: bool) -> Pushed {
+        let Some(room) = self.limit.checked_sub(offset).filter(|room| *room > 0) else { return Pushed::default() };
+        let data = &data[..data.len().min(room as usize)];
+        let end = offset + data.len() as u32;
+        let before = self.contiguous().len();
+        if self.bytes.len() < end as usize {
+            self.bytes.resize(end as usize, 0);
+        }
+        let mut conflict = false;
+        let (mut at, mut place) = (offset, 0);
+        while at < end {
+            let next = self.have.get(place).copied().unwrap_or((u32::MAX, u32::MAX));
+            if next.1 <= at {
+                place += 1;
+                continue;
+            }
+            let stop = if next.0 <= at { next.1.min(end) } else { next.0.min(end) };
+            let new = &data[(at - offset) as usize..(stop - offset) as usize];
+            let held = &mut self.bytes[at as usize..stop as usize];
+            if next.0 <= at {
+                if held != new {
+                    conflict = true;
+                    let doubtful = self.doubtful.is_some_and(|(from, to)| from < stop && at < to);
+                    if doubtful && believed {
+                        held.copy_from_slice(new);
+                    }
+                }
+            } else {
+                if self.have.len() >= MOST_RANGES {
+                    break;
+                }
+                held.copy_from_slice(new);
+                self.have.insert(place, (at, stop));
+                place += 1;
+            }
+            at = stop;
+        }
+        self.have.dedup_by(|next, held| {
+            let joined = held.1 == next.0;
+            if joined {
+                held.1 = next.1;
+            }
+            joined
+        });
+        if !believed {
+            self.doubtful = Some((offset, end));
+        } else if conflict && self.doubtful.is_some_and(|(from, to)| offset <= from && to <= end) {
+            self.doubtful = None;
+        }
+        Pushed { grown: self.contiguous().len() > before || (conflict && before > 0), conflict }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn prefix(limit: u32) -> Prefix {
+        let mut prefix = Prefix::default();
+        prefix.reset(limit);
+        prefix
+    }
+
+    #[test]
+    fn segments_come_in_any_order() {
+        let mut stream = prefix(100);
+        stream.anchor(u32::MAX - 2);
+        stream.push(3, b"fgh", true);
+        stream.push(0, b"cde", true);
+        assert_eq!(stream.contiguous(), b"");
+        assert!(stream.push(u32::MAX - 1, b"ab", true).grown);
+        assert_eq!(stream.contiguous(), b"abcdefgh");
+    }
+
+    #[test]
+    fn a_stream_joined_late_may_begin_earlier() {
+        let mut stream = prefix(100);
+        stream.push(1010, b"world", true);
+        stream.push(1004, b"hello ", true);
+        assert_eq!(stream.contiguous(), b"hello world");
+    }
+
+    #[test]
+    fn the_first_word_stands_and_another_is_noticed() {
+        let mut stream = prefix(100);
+        stream.anchor(0);
+        assert!(!stream.push(1, b"#flower", true).conflict);
+        assert!(!stream.push(1, b"#flower", true).conflict);
+        assert!(stream.push(1, b"#botnet", true).conflict);
+        assert_eq!(stream.contiguous(), b"#flower");
+    }
+
+    #[test]
+    fn a_doubtful_segment_gives_way() {
+        let mut stream = prefix(100);
+        stream.anchor(0);
+        stream.push(1, b"#flower", false);
+        assert!(stream.push(1, b"#botnet", true).conflict);
+        assert_eq!(stream.contiguous(), b"#botnet");
+    }
+
+    proptest! {
+        /// Whatever the order, the sizes and the repetitions: the same beginning, never a conflict.
+        #[test]
+        fn shuffled_segments_give_the_stream(
+            text in proptest::collection::vec(any::<u8>(), 1..300),
+            cuts in proptest::collection::vec((0usize..300, 1usize..40), 0..60),
+            base in any::<u32>(),
+        ) {
+            let mut stream = prefix(200);
+            stream.anchor(base.wrapping_sub(1));
+            let mut all: Vec<(usize, usize)> = cuts;
+            all.extend((0..text.len()).step_by(17).map(|from| (from, 17)));
+            for (from, length) in all {
+                let from = from % text.len();
+                let to = (from + length).min(text.len());
+                let pushed = stream.push(base.wrapping_add(from as u32), &text[from..to], true);
+                prop_assert!(!pushed.conflict);
+            }
+            let expected = &text[..text.len().min(200)];
+            prop_assert!(expected.starts_with(stream.contiguous()));
+            prop_assert!(stream.contiguous().len() == expected.len() || stream.have.len() >= MOST_RANGES);
+        }
+    }
+}
