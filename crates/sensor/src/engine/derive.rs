@@ -1,0 +1,418 @@
+//! Hints: which protocol a flow speaks, and which names are said in it.
+
+use std::net::IpAddr;
+
+use wire::hints::{Reading, dhcp, dns, dtls, http, quic, socks, stun, tls};
+
+use super::probe::Beginning;
+use crate::apps::Catalogue;
+use crate::flow::{Flow, Naming};
+use crate::lore::Lore;
+use crate::names::{AppProto, Names};
+use crate::view::{Transport, Way};
+
+/// How far the hints of one flow are.
+#[derive(Debug, Default)]
+pub(super) struct Hints {
+    stage: Stage,
+    quic: Option<Box<quic::Initials>>,
+    /// Where the client's tunnelled stream starts, behind CONNECT or SOCKS.
+    tunnel: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// Nothing recognised yet.
+    #[default]
+    Open,
+    /// TLS records; the ClientHello is not whole.
+    Hello,
+    /// The ClientHello had no name: the certificate may have.
+    Certificate,
+    /// Behind CONNECT or SOCKS: a ClientHello may follow.
+    Tunnel,
+    /// QUIC whose hello is not whole.
+    Quic,
+    /// STUN, with DTLS perhaps to follow.
+    Stun,
+    /// DTLS before its certificate.
+    Dtls,
+    /// Nothing more to learn.
+    Done,
+}
+
+/// What a look at the newest bytes gave.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Derived {
+    /// There are new names.
+    pub(super) news: bool,
+    /// There will be no more.
+    pub(super) done: bool,
+}
+
+impl Hints {
+    pub(super) fn reset(&mut self) {
+        *self = Hints::default();
+    }
+
+    /// Whether something that has begun is worth more packets than usual.
+    pub(super) fn waiting(&self) -> bool {
+        matches!(self.stage, Stage::Hello | Stage::Certificate)
+    }
+
+    /// Looks at what is new. `scratch` is for putting handshakes together.
+    pub(super) fn derive(
+        &mut self,
+        beginning: &Beginning,
+        flow: &mut Flow,
+        lore: &mut Lore,
+        scratch: &mut Vec<u8>,
+    ) -> Derived {
+        let before = self.stage;
+        let mut news = false;
+        match flow.transport() {
+            Transport::Tcp => {
+                // One step may open the next: a request behind a proxy's greeting.
+                for _ in 0..3 {
+                    let stage = self.stage;
+                    news |= self.stream(beginning, flow, lore, scratch);
+                    if self.stage == stage {
+                        break;
+                    }
+                }
+            }
+            Transport::Udp => news = self.datagram(beginning, flow, lore, scratch),
+            Transport::Other(_) => self.stage = Stage::Done,
+        }
+        // An open UDP flow may turn into anything with its next datagram, but not in the view of classifiers.
+        let done = matches!(self.stage, Stage::Done | Stage::Open);
+        Derived { news: news || before != self.stage, done }
+    }
+
+    fn stream(&mut self, beginning: &Beginning, flow: &mut Flow, lore: &mut Lore, scratch: &mut Vec<u8>) -> bool {
+        let (client, server) = (beginning.bytes(Way::ToServer), beginning.bytes(Way::ToClient));
+        match self.stage {
+            Stage::Open => self.open_stream(client, server, flow, lore, scratch),
+            Stage::Hello => self.hello(client, server, flow, scratch),
+            Stage::Tunnel => {
+                let Some(inner) = client.get(self.tunnel..).filter(|inner| !inner.is_empty()) else { return false };
+                match tls::client_hello(inner, scratch) {
+                    Reading::Is(hello) => {
+                        self.stage = Stage::Done;
+                        take_hello(names(flow, AppProto::Tls), hello);
+                        true
+                    }
+                    Reading::More => false,
+                    Reading::Not => {
+                        if let Reading::Is(request) = http::request(inner) {
+                            take_request(names(flow, AppProto::Http), &request);
+                        }
+                        self.stage = Stage::Done;
+                        true
+                    }
+                }
+            }
+            Stage::Certificate => self.certificate(server, flow, scratch),
+            _ => false,
+        }
+    }
+
+    /// The first bytes of a TCP stream.
+    fn open_stream(
+        &mut self,
+        client: &[u8],
+        server: &[u8],
+        flow: &mut Flow,
+        lore: &mut Lore,
+        scratch: &mut Vec<u8>,
+    ) -> bool {
+        if client.is_empty() {
+            return self.server_first(server, flow, scratch);
+        }
+        if !matches!(tls::looks_like(client), Reading::Not) {
+            return self.hello(client, server, flow, scratch);
+        }
+        match http::request(client) {
+            Reading::Is(request) => {
+                let connect = request.method() == "CONNECT";
+                self.tunnel = request.body_start();
+                take_request(names(flow, AppProto::Http), &request);
+                self.stage = if connect { Stage::Tunnel } else { Stage::Done };
+                return true;
+            }
+            Reading::More => return false,
+            Reading::Not => {}
+        }
+        match socks::request(client, server) {
+            Reading::Is((target, _, start)) => {
+                let names = names(flow, AppProto::Socks);
+                if let socks::Target::Name(name) = target {
+                    names.host = Some(name);
+                }
+                self.tunnel = start;
+                self.stage = Stage::Tunnel;
+                return true;
+            }
+            Reading::More => return false,
+            Reading::Not => {}
+        }
+        if flow.server.port == 53
+            && let Some(message) = client.get(2..).and_then(dns::read)
+        {
+            take_query(flow, AppProto::Dns, &message);
+            if let Some(message) = server.get(2..).and_then(dns::read) {
+                learn_addresses(&message, flow.client.ip, lore);
+                self.stage = Stage::Done;
+            }
+            return true;
+        }
+        if let Reading::Is(_) = stun::read_stream(client) {
+            names(flow, AppProto::Stun);
+            self.stage = Stage::Done;
+            return true;
+        }
+        false
+    }
+
+    /// Only the server has spoken, or only its side was captured.
+    fn server_first(&mut self, server: &[u8], flow: &mut Flow, scratch: &mut Vec<u8>) -> bool {
+        if !matches!(tls::looks_like(server), Reading::Not) {
+            return self.certificate(server, flow, scratch);
+        }
+        if let Reading::Is(_) = http::response(server) {
+            names(flow, AppProto::Http);
+            return true;
+        }
+        false
+    }
+
+    fn hello(&mut self, client: &[u8], server: &[u8], flow: &mut Flow, scratch: &mut Vec<u8>) -> bool {
+        match tls::client_hello(client, scratch) {
+            Reading::Is(hello) => {
+                let named = hello.sni.is_some();
+                take_hello(names(flow, AppProto::Tls), hello);
+                self.stage = if named { Stage::Done } else { Stage::Certificate };
+                if !named {
+                    self.certificate(server, flow, scratch);
+                }
+                true
+            }
+            Reading::More => {
+                let new = self.stage != Stage::Hello;
+                self.stage = Stage::Hello;
+                names(flow, AppProto::Tls);
+                new
+            }
+            // Records, but not from the start: the server's side may still be.
+            Reading::Not if matches!(tls::looks_like(client), Reading::Is(())) => {
+                names(flow, AppProto::Tls);
+                self.stage = Stage::Certificate;
+                self.certificate(server, flow, scratch);
+                true
+            }
+            Reading::Not => {
+                if let Some(names) = &mut flow.names {
+                    names.protocol = AppProto::Unknown;
+                }
+                self.stage = Stage::Done;
+                true
+            }
+        }
+    }
+
+    fn certificate(&mut self, server: &[u8], flow: &mut Flow, scratch: &mut Vec<u8>) -> bool {
+        match tls::server_flight(server, scratch) {
+            Reading::Is(flight) => {
+                names(flow, AppProto::Tls).certificate = flight.certificate;
+                self.stage = Stage::Done;
+                true
+            }
+            Reading::More => {
+                if !server.is_empty() {
+                    names(flow, AppProto::Tls);
+                    self.stage = Stage::Certificate;
+                }
+                false
+            }
+            Reading::Not => {
+                if matches!(tls::looks_like(server), Reading::Is(())) {
+                    names(flow, AppProto::Tls);
+                }
+                self.stage = Stage::Done;
+                true
+            }
+        }
+    }
+
+    /// The newest datagram of a UDP flow.
+    fn datagram(&mut self, beginning: &Beginning, flow: &mut Flow, lore: &mut Lore, scratch: &mut Vec<u8>) -> bool {
+        let Some((way, bytes)) = beginning.latest() else { return false };
+        match self.stage {
+            Stage::Open => self.open_datagram(way, bytes, beginning, flow, lore, scratch),
+            Stage::Quic => self.initial(way, bytes, flow),
+            Stage::Dtls | Stage::Stun if dtls::looks_like(bytes) => self.dtls(beginning, flow, scratch),
+            _ => false,
+        }
+    }
+
+    fn open_datagram(
+        &mut self,
+        way: Way,
+        bytes: &[u8],
+        beginning: &Beginning,
+        flow: &mut Flow,
+        lore: &mut Lore,
+        scratch: &mut Vec<u8>,
+    ) -> bool {
+        let on = |port: u16| flow.client.port == port || flow.server.port == port;
+        let multicast = on(5353) || on(5355);
+        if (on(53) || multicast)
+            && let Some(message) = dns::read(bytes)
+        {
+            let protocol = if multicast { AppProto::Mdns } else { AppProto::Dns };
+            take_query(flow, protocol, &message);
+            learn_from_message(&message, flow, way, lore);
+            self.stage = Stage::Done;
+            return true;
+        }
+        if stun::read(bytes).is_some() {
+            names(flow, AppProto::Stun);
+            self.stage = Stage::Stun;
+            return true;
+        }
+        if quic::looks_like(bytes) {
+            self.quic = Some(Box::new(quic::Initials::new()));
+            self.stage = Stage::Quic;
+            return self.initial(way, bytes, flow);
+        }
+        if dtls::looks_like(bytes) {
+            names(flow, AppProto::Dtls);
+            self.stage = Stage::Dtls;
+            self.dtls(beginning, flow, scratch);
+            return true;
+        }
+        if (on(67) || on(68)) && dhcp::read(bytes).is_some() {
+            names(flow, AppProto::Dhcp);
+            self.stage = Stage::Done;
+            return true;
+        }
+        false
+    }
+
+    fn initial(&mut self, way: Way, bytes: &[u8], flow: &mut Flow) -> bool {
+        let Some(initials) = &mut self.quic else { return false };
+        match initials.push(way == Way::ToServer, bytes) {
+            Reading::Is(hello) => {
+                let names = names(flow, AppProto::Quic);
+                names.user_agent = initials.user_agent().map(Box::from);
+                take_hello(names, hello);
+                self.stage = Stage::Done;
+                self.quic = None;
+                true
+            }
+            Reading::More => {
+                names(flow, AppProto::Quic);
+                false
+            }
+            Reading::Not => {
+                let known = initials.version().is_some();
+                if !known && let Some(names) = &mut flow.names {
+                    names.protocol = AppProto::Unknown;
+                }
+                self.stage = Stage::Done;
+                self.quic = None;
+                true
+            }
+        }
+    }
+
+    fn dtls(&mut self, beginning: &Beginning, flow: &mut Flow, scratch: &mut Vec<u8>) -> bool {
+        let datagrams = |way: Way| {
+            beginning.pieces.iter().filter(move |piece| piece.way == way).filter_map(move |piece| {
+                let (start, kept) = (piece.start as usize, piece.kept as usize);
+                beginning.bytes(way).get(start..start + kept).filter(|bytes| dtls::looks_like(bytes))
+            })
+        };
+        let mut news = false;
+        // Either end may be the DTLS client: ICE decides who speaks first.
+        for way in [Way::ToServer, Way::ToClient] {
+            if flow.names.as_ref().is_none_or(|names| !names.hello)
+                && let Reading::Is(hello) = dtls::client_hello(datagrams(way), scratch)
+            {
+                let protocol = flow.names.as_ref().map_or(AppProto::Dtls, |names| names.protocol);
+                take_hello(names(flow, protocol), hello);
+                news = true;
+            }
+            if let Reading::Is(flight) = dtls::server_flight(datagrams(way), scratch)
+                && !flight.certificate.is_empty()
+            {
+                let protocol = flow.names.as_ref().map_or(AppProto::Dtls, |names| names.protocol);
+                names(flow, protocol).certificate = flight.certificate;
+                if self.stage == Stage::Dtls {
+                    self.stage = Stage::Done;
+                }
+                news = true;
+            }
+        }
+        news
+    }
+}
+
+/// The flow's names, with this protocol inside.
+fn names(flow: &mut Flow, protocol: AppProto) -> &mut Names {
+    let names = flow.names.get_or_insert_default();
+    names.protocol = protocol;
+    names
+}
+
+fn take_hello(names: &mut Names, hello: tls::ClientHello) {
+    names.sni = hello.sni;
+    names.alpn = hello.alpn;
+    names.ja4 = Some(hello.ja4);
+    names.ech = hello.ech;
+    names.hello = true;
+}
+
+fn take_request(names: &mut Names, request: &http::Request) {
+    names.host = request.host();
+    names.user_agent = request.user_agent().map(Box::from);
+    let target = request.target();
+    names.target = Some(String::from_utf8_lossy(target.get(..256).unwrap_or(target)).into());
+}
+
+fn take_query(flow: &mut Flow, protocol: AppProto, message: &dns::Message) {
+    let names = names(flow, protocol);
+    if let Some(question) = message.question() {
+        names.query = Some(question.as_str().into());
+    }
+}
+
+/// A DNS message of a flow that is already known as DNS: its addresses are learnt, and its question may name
+/// a flow that has no name yet.
+pub(super) fn follow_dns(bytes: &[u8], flow: &mut Flow, way: Way, lore: &mut Lore, catalogue: &Catalogue) {
+    let bytes = if flow.transport() == Transport::Tcp { bytes.get(2..).unwrap_or_default() } else { bytes };
+    let Some(message) = dns::read(bytes) else { return };
+    learn_from_message(&message, flow, way, lore);
+    if flow.naming.is_none()
+        && let Some(question) = message.question()
+        && let Some(app) = catalogue.by_host(question.as_str())
+    {
+        let evidence = format!("DNS query {}", question.as_str()).into();
+        flow.naming = Some(Naming { app, confidence: model::Confidence::Dns, evidence });
+        if let Some(names) = &mut flow.names {
+            names.query = Some(question.as_str().into());
+        }
+    }
+}
+
+fn learn_from_message(message: &dns::Message, flow: &Flow, way: Way, lore: &mut Lore) {
+    if message.is_response() {
+        let asker = if way == Way::ToClient { flow.client.ip } else { flow.server.ip };
+        learn_addresses(message, asker, lore);
+    }
+}
+
+fn learn_addresses(message: &dns::Message, asker: IpAddr, lore: &mut Lore) {
+    let Some(question) = message.question().filter(|_| message.rcode() == 0) else { return };
+    message.addresses(|address| lore.learn_name(asker, address, question.as_str()));
+}

@@ -1,0 +1,318 @@
+//! Naming: hints and the catalogue first, then classifiers in their order, then what other flows taught.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use model::Confidence;
+
+use super::derive;
+use super::probe::Probe;
+use crate::Limits;
+use crate::apps::{App, Catalogue};
+use crate::classify::{CLASSIFIERS, Opinion, Said};
+use crate::flow::{Flow, Naming};
+use crate::lore::Lore;
+use crate::names::{AppProto, Names};
+use crate::view::{FlowView, Transport, Way};
+
+/// What names flows: the catalogue, and what flows have taught.
+pub(super) struct Mind {
+    pub(super) catalogue: &'static Catalogue,
+    pub(super) lore: Lore,
+    scratch: Vec<u8>,
+}
+
+/// What is still read of a flow that has its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Follow {
+    /// DNS messages, for their addresses.
+    Dns,
+    /// By the classifier at this place of the table.
+    Classifier(u8),
+}
+
+/// Classifiers for a transport, by their bits.
+pub(super) fn over(transport: Transport) -> u128 {
+    static OVER: LazyLock<[u128; 2]> = LazyLock::new(|| {
+        [Transport::Tcp, Transport::Udp].map(|transport| {
+            let takes = CLASSIFIERS.iter().enumerate().filter(|(_, classifier)| classifier.over.takes(transport));
+            takes.fold(0, |bits, (index, _)| bits | 1 << index)
+        })
+    });
+    match transport {
+        Transport::Tcp => OVER[0],
+        Transport::Udp => OVER[1],
+        Transport::Other(_) => 0,
+    }
+}
+
+static NO_NAMES: LazyLock<Names> = LazyLock::new(Names::default);
+
+impl Mind {
+    pub(super) fn new(catalogue: &'static Catalogue, limits: &Limits) -> Mind {
+        Mind { catalogue, lore: Lore::new(limits.lore), scratch: Vec::new() }
+    }
+
+    /// Looks at a flow's beginning, of which something is new. True when no more of it is needed.
+    pub(super) fn identify(&mut self, flow: &mut Flow, probe: &mut Probe, last: bool) -> bool {
+        let derived = probe.hints.derive(&probe.beginning, flow, &mut self.lore, &mut self.scratch);
+        let protocol = flow.names.as_ref().map_or(AppProto::Unknown, |names| names.protocol);
+        if matches!(protocol, AppProto::Dns | AppProto::Mdns) {
+            flow.follow = Some(Follow::Dns);
+        }
+        if derived.news
+            && let Some(naming) = flow.names.as_ref().and_then(|names| by_names(self.catalogue, names))
+        {
+            self.improve(flow, naming);
+        }
+        if self.specific(flow) {
+            return true;
+        }
+        let undecided = self.classify(flow, probe, protocol, last);
+        if self.specific(flow) {
+            self.learn_from(flow, probe);
+            return true;
+        }
+        last || (!undecided && derived.done)
+    }
+
+    /// Shows the flow to the classifiers that have not said No. True when one of them needs more.
+    fn classify(&mut self, flow: &mut Flow, probe: &mut Probe, protocol: AppProto, last: bool) -> bool {
+        let beginning = &probe.beginning;
+        let mut found: Option<(usize, Naming)> = None;
+        let mut waiting = false;
+        {
+            let view = FlowView {
+                transport: flow.transport(),
+                client: flow.client,
+                server: flow.server,
+                names: flow.names.as_deref().unwrap_or(&NO_NAMES),
+                lore: &self.lore,
+                catalogue: self.catalogue,
+                midstream: flow.transport() == Transport::Tcp
+                    && flow.tcp.syn(Way::ToServer).is_none()
+                    && flow.tcp.syn(Way::ToClient).is_none(),
+                last,
+                pieces: &beginning.pieces,
+                bytes: [beginning.bytes(Way::ToServer), beginning.bytes(Way::ToClient)],
+            };
+            let mut bits = probe.undecided;
+            while bits != 0 {
+                let index = bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                let Some(classifier) = CLASSIFIERS.get(index) else { break };
+                if classifier.inside.0 & protocol.bit() == 0 {
+                    continue;
+                }
+                match (classifier.classify)(&view) {
+                    Opinion::No => probe.undecided &= !(1 << index),
+                    Opinion::NeedMore => waiting = true,
+                    Opinion::Yes { application, confidence, evidence } => {
+                        probe.undecided &= !(1 << index);
+                        let Some(app) = self.catalogue.by_id(application) else { continue };
+                        let naming = Naming { app, confidence, evidence };
+                        let better = match (&found, &flow.naming) {
+                            (Some((_, held)), _) | (None, Some(held)) => self.better(held, &naming),
+                            (None, None) => true,
+                        };
+                        if better {
+                            found = Some((index, naming));
+                        }
+                        if found.as_ref().is_some_and(|(_, naming)| !self.catalogue.entry(naming.app).generic) {
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        if let Some((index, naming)) = found {
+            flow.naming = Some(naming);
+            if CLASSIFIERS.get(index).is_some_and(|classifier| classifier.follow.is_some()) {
+                let follow = Follow::Classifier(index as u8);
+                flow.follow = Some(follow);
+                self.follow_beginning(follow, flow, probe);
+            }
+        }
+        waiting
+    }
+
+    /// Reads one more payload of a flow that has its name.
+    pub(super) fn follow(&mut self, follow: Follow, flow: &mut Flow, way: Way, payload: &[u8]) {
+        match follow {
+            Follow::Dns => derive::follow_dns(payload, flow, way, &mut self.lore, self.catalogue),
+            Follow::Classifier(index) => {
+                let read = CLASSIFIERS.get(usize::from(index)).and_then(|classifier| classifier.follow);
+                if let Some(read) = read {
+                    let (client, server, transport) = (flow.client, flow.server, flow.transport());
+                    read(&Said { client, server, transport, way, payload }, &mut self.lore);
+                }
+            }
+        }
+    }
+
+    /// What was kept before the flow had its name.
+    fn follow_beginning(&mut self, follow: Follow, flow: &mut Flow, probe: &Probe) {
+        let beginning = &probe.beginning;
+        for way in [Way::ToServer, Way::ToClient] {
+            let bytes = beginning.bytes(way);
+            if flow.transport() == Transport::Tcp {
+                self.follow(follow, flow, way, bytes);
+                continue;
+            }
+            for piece in beginning.pieces.iter().filter(|piece| piece.way == way) {
+                let (start, kept) = (piece.start as usize, piece.kept as usize);
+                self.follow(follow, flow, way, bytes.get(start..start + kept).unwrap_or_default());
+            }
+        }
+    }
+
+    /// The endpoints of a peer-to-peer flow are likely to speak the same with others.
+    fn learn_from(&mut self, flow: &Flow, probe: &Probe) {
+        let Some(naming) = flow.naming.as_ref().filter(|naming| naming.confidence == Confidence::Payload) else { return };
+        let entry = self.catalogue.entry(naming.app);
+        if !entry.peer_to_peer {
+            return;
+        }
+        let transport = flow.transport();
+        self.lore.learn_speaker(transport, flow.server, &entry.id);
+        // Who only asks may be anybody; who answers on the same port is a peer. TCP clients use a port once.
+        if transport == Transport::Udp && !probe.beginning.pieces.is_empty() {
+            self.lore.learn_speaker(transport, flow.client, &entry.id);
+        }
+    }
+
+    /// The flow has ended: what it did not tell itself, others may have.
+    pub(super) fn conclude(&mut self, flow: &mut Flow) {
+        if self.specific(flow) || !matches!(flow.transport(), Transport::Tcp | Transport::Udp) {
+            return;
+        }
+        let names = flow.names.as_deref().unwrap_or(&NO_NAMES);
+        let (protocol, named) = (names.protocol, names.sni.is_some() || names.host.is_some());
+        if protocol == AppProto::Unknown
+            && let Some(naming) = self.by_company(flow)
+        {
+            self.improve(flow, naming);
+        }
+        let quiet = matches!(protocol, AppProto::Unknown | AppProto::Stun | AppProto::Dtls)
+            || (matches!(protocol, AppProto::Tls | AppProto::Quic) && !named);
+        if !quiet || self.specific(flow) {
+            return;
+        }
+        if let Some(name) = self.lore.name(flow.client.ip, flow.server.ip)
+            && let Some(app) = self.catalogue.by_host(name)
+        {
+            let evidence = format!("client looked up {name} for this address").into();
+            let remembered = Some(name.into());
+            self.improve(flow, Naming { app, confidence: Confidence::Dns, evidence });
+            flow.names.get_or_insert_default().remembered = remembered;
+        }
+        if flow.naming.is_none() {
+            self.candidates(flow);
+        }
+    }
+
+    /// By what signalling announced, or by what an endpoint speaks elsewhere.
+    fn by_company(&self, flow: &Flow) -> Option<Naming> {
+        for endpoint in [flow.server, flow.client] {
+            if let Some(expected) = self.lore.expected(endpoint) {
+                let app = self.catalogue.by_id(expected.application)?;
+                let evidence = format!("{} announced {}:{}", expected.by, endpoint.ip, endpoint.port).into();
+                return Some(Naming { app, confidence: Confidence::Behaviour, evidence });
+            }
+        }
+        let udp = flow.transport() == Transport::Udp;
+        let other = if udp { Transport::Tcp } else { Transport::Udp };
+        let asked = [
+            Some((flow.transport(), flow.server)),
+            Some((other, flow.server)),
+            udp.then_some((Transport::Udp, flow.client)),
+        ];
+        for (transport, endpoint) in asked.into_iter().flatten() {
+            if let Some(id) = self.lore.speaker(transport, endpoint) {
+                let app = self.catalogue.by_id(id)?;
+                let name = &self.catalogue.entry(app).name;
+                let evidence = format!("{}:{} speaks {name} elsewhere", endpoint.ip, endpoint.port).into();
+                return Some(Naming { app, confidence: Confidence::Behaviour, evidence });
+            }
+        }
+        None
+    }
+
+    fn candidates(&self, flow: &mut Flow) {
+        let by_address = self.catalogue.by_address(flow.server.ip);
+        let (found, by): (&[App], _) = if by_address.is_empty() {
+            (self.catalogue.by_port(flow.transport(), flow.server.port), Confidence::Port)
+        } else {
+            (by_address, Confidence::Address)
+        };
+        if !found.is_empty() {
+            flow.candidates = found.into();
+            flow.candidates_by = Some(by);
+        }
+    }
+
+    fn specific(&self, flow: &Flow) -> bool {
+        flow.naming.as_ref().is_some_and(|naming| !self.catalogue.entry(naming.app).generic)
+    }
+
+    /// A specific name is better than a generic one, then the stronger ground.
+    fn better(&self, held: &Naming, new: &Naming) -> bool {
+        let rank = |naming: &Naming| (self.catalogue.entry(naming.app).generic, naming.confidence);
+        rank(new) < rank(held)
+    }
+
+    fn improve(&self, flow: &mut Flow, naming: Naming) {
+        if flow.naming.as_ref().is_none_or(|held| self.better(held, &naming)) {
+            flow.naming = Some(naming);
+        }
+    }
+}
+
+/// What the catalogue makes of the names in a flow, the strongest ground first.
+fn by_names(catalogue: &Catalogue, names: &Names) -> Option<Naming> {
+    let naming = |app, confidence, evidence: String| Some(Naming { app, confidence, evidence: Cow::Owned(evidence) });
+    if let Some(sni) = &names.sni
+        && let Some(app) = catalogue.by_host(sni)
+    {
+        let confidence = if names.protocol == AppProto::Quic { Confidence::Quic } else { Confidence::Sni };
+        return naming(app, confidence, format!("SNI {sni}"));
+    }
+    if let Some(host) = &names.host
+        && let Some(app) = catalogue.by_host(host)
+    {
+        let what = if names.protocol == AppProto::Http { "HTTP host" } else { "tunnel to" };
+        return naming(app, Confidence::Http, format!("{what} {host}"));
+    }
+    if let Some(agent) = &names.user_agent
+        && let Some(app) = catalogue.by_user_agent(agent)
+    {
+        return naming(app, Confidence::Http, format!("user agent {agent}"));
+    }
+    if let Some(query) = &names.query
+        && let Some(app) = catalogue.by_host(query)
+    {
+        return naming(app, Confidence::Dns, format!("DNS query {query}"));
+    }
+    for name in &names.certificate {
+        if let Some(app) = catalogue.by_certificate(name) {
+            return naming(app, Confidence::Certificate, format!("certificate {name}"));
+        }
+    }
+    for protocol in &names.alpn {
+        if let Some(app) = catalogue.by_alpn(protocol) {
+            return naming(app, Confidence::Fingerprint, format!("ALPN {protocol}"));
+        }
+    }
+    let ja4 = names.ja4.as_ref()?;
+    naming(catalogue.by_ja4(ja4)?, Confidence::Fingerprint, format!("JA4 {ja4}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classifiers_fit_their_set_of_bits() {
+        assert!(CLASSIFIERS.len() <= 128);
+    }
+}

@@ -1,0 +1,321 @@
+//! The straight line of one packet: decode, flow, prefix, hints, names, classifiers, event.
+//!
+//! A worker owns its flow table; nothing here waits, reads a clock or draws random numbers but the keys of its
+//! hash tables, so the same packets give the same events.
+
+mod derive;
+mod identify;
+mod probe;
+
+use std::collections::VecDeque;
+
+use crate::Limits;
+use crate::anomaly::{Anomalies, Anomaly};
+use crate::apps::Catalogue;
+use crate::capture::Packet;
+use crate::decode::{Decoded, Decoder};
+use crate::event::{AnomalyEvent, Sink};
+use crate::flow::{Flow, Key, Place, Table, Turn};
+use crate::lore::Nanos;
+use crate::view::{Endpoint, Way};
+use identify::Mind;
+pub(crate) use identify::Follow;
+pub(crate) use probe::Probe;
+
+/// How many events of one kind that belong to no flow are told one by one; the rest is counted.
+const TOLD: u64 = 20;
+
+/// What a sensor has seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Packets.
+    pub packets: u64,
+    /// Their bytes on the wire.
+    pub bytes: u64,
+    /// Packets in which no conversation was found: not IP, damaged, fragments that are not whole.
+    pub without_flow: u64,
+    /// Flows begun.
+    pub flows: u64,
+    /// Flows ended early because the table was full.
+    pub flows_given_up: u64,
+    /// Beginnings of flows that were let go early because too many were held.
+    pub probes_given_up: u64,
+    /// Oddities seen, by the order of [`Anomaly::ALL`].
+    pub anomalies: [u64; Anomaly::ALL.len()],
+}
+
+/// Packets in, events out.
+pub struct Sensor {
+    decoder: Decoder,
+    worker: Worker,
+}
+
+struct Worker {
+    limits: Limits,
+    table: Table,
+    mind: Mind,
+    /// Probes to use again.
+    spare: Vec<Box<Probe>>,
+    /// Flows that were given a probe, oldest first, with their serial to tell them from later ones.
+    probing: VecDeque<(Place, u64)>,
+    /// Probes in use.
+    held: usize,
+    now: Nanos,
+    counters: Counters,
+}
+
+impl Sensor {
+    /// A sensor with empty tables.
+    pub fn new(limits: Limits, catalogue: &'static Catalogue) -> Sensor {
+        Sensor {
+            decoder: Decoder::new(limits.fragment_bytes),
+            worker: Worker {
+                table: Table::new(limits.flows),
+                mind: Mind::new(catalogue, &limits),
+                limits,
+                spare: Vec::new(),
+                probing: VecDeque::new(),
+                held: 0,
+                now: 0,
+                counters: Counters::default(),
+            },
+        }
+    }
+
+    /// Takes one packet.
+    pub fn packet(&mut self, packet: &Packet, sink: &mut impl Sink) {
+        let worker = &mut self.worker;
+        worker.tick(packet.time, sink);
+        worker.counters.packets += 1;
+        worker.counters.bytes += u64::from(packet.wire_len);
+        let mut odd = Anomalies::default();
+        let mut seen = None;
+        self.decoder.decode(packet, &mut odd, |decoded| seen = Some(worker.see(packet, decoded, sink)));
+        match seen {
+            // What is odd about the layers around is told with the flow, once.
+            Some(place) if !odd.is_empty() => worker.odd_flow(place, odd, packet.time, sink),
+            Some(_) => {}
+            None => {
+                worker.counters.without_flow += 1;
+                worker.odd_packet(odd, packet.time, sink);
+            }
+        }
+    }
+
+    /// Ends every flow, in the order they began. Tables are empty afterwards.
+    pub fn finish(&mut self, sink: &mut impl Sink) {
+        let worker = &mut self.worker;
+        for flow in worker.table.drain() {
+            worker.end(flow, sink);
+        }
+        worker.probing.clear();
+    }
+
+    /// What was seen so far.
+    pub fn counters(&self) -> &Counters {
+        &self.worker.counters
+    }
+
+    /// Flows that have not ended.
+    pub fn live_flows(&self) -> usize {
+        self.worker.table.len()
+    }
+}
+
+impl Worker {
+    /// Moves the clock, and ends what has been silent for too long. Time never runs backwards here, whatever
+    /// a capture says.
+    fn tick(&mut self, time: Nanos, sink: &mut impl Sink) {
+        if time <= self.now {
+            return;
+        }
+        let crossed = time / 1_000_000_000 != self.now / 1_000_000_000;
+        self.now = time;
+        self.mind.lore.at(time);
+        if crossed {
+            while let Some(flow) = self.table.expired(time, &self.limits) {
+                self.end(flow, sink);
+            }
+        }
+    }
+
+    /// Puts one decoded packet where it belongs, and tells where that is.
+    fn see(&mut self, packet: &Packet, decoded: &Decoded, sink: &mut impl Sink) -> Place {
+        let with_ports = matches!(decoded.protocol, 6 | 17 | 132 | 136);
+        let (src_port, dst_port) = if with_ports { (decoded.src_port, decoded.dst_port) } else { (0, 0) };
+        let src = Endpoint { ip: decoded.src, port: src_port };
+        let dst = Endpoint { ip: decoded.dst, port: dst_port };
+        let key = Key::new(src, dst, decoded.protocol);
+        let mut place = match self.table.find(&key) {
+            Some(place) => place,
+            None => self.begin(key, src, dst, decoded, packet.time, sink),
+        };
+        let mut odd = Anomalies::default();
+        let mut believed = true;
+        let mut ignored = false;
+        if let (Some(segment), Some(flow)) = (&decoded.tcp, self.table.get_mut(place)) {
+            let way = flow.way_of(src);
+            let check = flow.probe.is_some() || !flow.decided;
+            let idle = packet.time.saturating_sub(flow.last) > self.limits.tcp_new;
+            match flow.tcp.take(way, decoded, segment, check, idle, &mut odd) {
+                Turn::Here { believed: far } => believed = far,
+                Turn::Ignored => ignored = true,
+                Turn::NewConnection { syn } => {
+                    if let Some(old) = self.table.remove(place) {
+                        self.end(old, sink);
+                    }
+                    place = self.begin(key, src, dst, decoded, packet.time, sink);
+                    if let Some(flow) = self.table.get_mut(place) {
+                        if let Some(syn) = syn {
+                            flow.tcp.note_syn(Way::ToServer, syn);
+                        }
+                        let way = flow.way_of(src);
+                        flow.tcp.take(way, decoded, segment, true, false, &mut odd);
+                    }
+                }
+            }
+        }
+        let Some(flow) = self.table.get_mut(place) else { return place };
+        let way = flow.way_of(src);
+        flow.last = flow.last.max(packet.time);
+        flow.packets[way.index()] += 1;
+        flow.bytes[way.index()] += u64::from(packet.wire_len);
+        if decoded.payload_len > 0 && with_ports && !ignored {
+            self.payload(place, way, decoded, believed, &mut odd);
+        }
+        if !odd.is_empty() {
+            self.odd_flow(place, odd, packet.time, sink);
+        }
+        place
+    }
+
+    /// Makes a flow for its first packet, after making room.
+    fn begin(
+        &mut self,
+        key: Key,
+        src: Endpoint,
+        dst: Endpoint,
+        decoded: &Decoded,
+        time: Nanos,
+        sink: &mut impl Sink,
+    ) -> Place {
+        while self.table.full() {
+            let Some(flow) = self.table.give_up() else { break };
+            self.counters.flows_given_up += 1;
+            self.end(flow, sink);
+            let mut odd = Anomalies::default();
+            odd.add(Anomaly::FlowTableFull);
+            self.odd_packet(odd, time, sink);
+        }
+        let backwards = match &decoded.tcp {
+            Some(segment) if segment.flags.syn() => segment.flags.ack(),
+            // Nobody saw how it began: the low port serves.
+            _ => src.port != 0 && src.port < 1024 && dst.port >= 1024,
+        };
+        let (client, server) = if backwards { (dst, src) } else { (src, dst) };
+        self.counters.flows += 1;
+        let mut flow = Flow::new(key, self.counters.flows, client, server, time);
+        flow.vlans = decoded.vlans;
+        flow.tunnels = decoded.tunnels;
+        self.table.insert(flow, self.now)
+    }
+
+    /// Looks at payload for as long as there is something to learn from it.
+    fn payload(&mut self, place: Place, way: Way, decoded: &Decoded, believed: bool, odd: &mut Anomalies) {
+        let Some(flow) = self.table.get_mut(place) else { return };
+        if flow.decided && flow.probe.is_none() {
+            if let Some(follow) = flow.follow {
+                self.mind.follow(follow, flow, way, decoded.payload);
+            }
+            return;
+        }
+        let probe = flow.probe.take();
+        let fresh = probe.is_none();
+        let mut probe = probe.or_else(|| self.spare.pop()).unwrap_or_default();
+        if fresh {
+            probe.begin(flow, &self.limits);
+        }
+        let grown = probe.push(flow, way, decoded, believed, odd);
+        let keep = if flow.decided {
+            if let Some(follow) = flow.follow {
+                self.mind.follow(follow, flow, way, decoded.payload);
+            }
+            !probe.watched_enough()
+        } else {
+            let last = probe.spent();
+            if (grown || last) && self.mind.identify(flow, &mut probe, last) {
+                flow.decided = true;
+                probe.watch(flow)
+            } else {
+                true
+            }
+        };
+        match (keep, fresh) {
+            (true, _) => flow.probe = Some(probe),
+            (false, _) => self.spare.push(probe),
+        }
+        match (keep, fresh) {
+            (true, true) => {
+                let entry = (place, flow.serial);
+                self.held += 1;
+                self.probing.push_back(entry);
+                self.make_room();
+            }
+            (false, false) => self.held -= 1,
+            _ => {}
+        }
+    }
+
+    /// Lets go of the oldest probes when too many are held.
+    fn make_room(&mut self) {
+        while self.held > self.limits.probes || self.probing.len() > 2 * self.limits.probes {
+            let Some((place, serial)) = self.probing.pop_front() else { break };
+            let Some(flow) = self.table.get_mut(place).filter(|flow| flow.serial == serial) else { continue };
+            let Some(mut probe) = flow.probe.take() else { continue };
+            if !flow.decided {
+                self.counters.probes_given_up += 1;
+                self.mind.identify(flow, &mut probe, true);
+                flow.decided = true;
+            }
+            self.held -= 1;
+            self.spare.push(probe);
+        }
+    }
+
+    /// A flow has ended: what is known of it is told.
+    fn end(&mut self, mut flow: Flow, sink: &mut impl Sink) {
+        if let Some(mut probe) = flow.probe.take() {
+            if !flow.decided {
+                self.mind.identify(&mut flow, &mut probe, true);
+            }
+            self.held -= 1;
+            if self.spare.len() < 1024 {
+                self.spare.push(probe);
+            }
+        }
+        self.mind.conclude(&mut flow);
+        sink.flow(&flow, self.mind.catalogue);
+    }
+
+    /// Tells what is odd about a flow, each kind once.
+    fn odd_flow(&mut self, place: Place, odd: Anomalies, time: Nanos, sink: &mut impl Sink) {
+        let Some(flow) = self.table.get_mut(place) else { return };
+        for anomaly in odd.iter() {
+            self.counters.anomalies[anomaly as usize] += 1;
+        }
+        for anomaly in flow.anomalies.take_new(odd).iter() {
+            sink.anomaly(&AnomalyEvent { anomaly, time, flow: Some(flow) });
+        }
+    }
+
+    /// Tells what is odd about a packet without a flow, a bounded number of times.
+    fn odd_packet(&mut self, odd: Anomalies, time: Nanos, sink: &mut impl Sink) {
+        for anomaly in odd.iter() {
+            let count = &mut self.counters.anomalies[anomaly as usize];
+            *count += 1;
+            if *count <= TOLD {
+                sink.anomaly(&AnomalyEvent { anomaly, time, flow: None });
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Flows: their keys, their state, and the bounded table that holds them.
+
+mod key;
+mod table;
+mod tcp;
+
+use std::borrow::Cow;
+
+use model::{Confidence, Platform};
+use smallvec::SmallVec;
+
+use crate::anomaly::Anomalies;
+use crate::apps::App;
+use crate::engine::Probe;
+use crate::lore::Nanos;
+use crate::names::Names;
+use crate::view::{Endpoint, Transport, Way};
+pub(crate) use key::Key;
+pub(crate) use table::{Place, Table};
+pub(crate) use tcp::{Tcp, Turn};
+
+/// What a flow is called and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Naming {
+    /// The application.
+    pub app: App,
+    /// What the name rests on.
+    pub confidence: Confidence,
+    /// What was seen, in words.
+    pub evidence: Cow<'static, str>,
+}
+
+/// One conversation between two endpoints.
+#[derive(Debug)]
+pub struct Flow {
+    pub(crate) key: Key,
+    /// In the order of first packets, from 1.
+    pub serial: u64,
+    /// Who spoke first (or sent the SYN).
+    pub client: Endpoint,
+    /// Who was spoken to.
+    pub server: Endpoint,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Time of the first packet.
+    pub first: Nanos,
+    /// Time of the newest packet.
+    pub last: Nanos,
+    /// Packets, by [`Way::index`].
+    pub packets: [u64; 2],
+    /// Bytes on the wire, with all headers, by [`Way::index`].
+    pub bytes: [u64; 2],
+    /// The two outermost VLAN ids of the first packet; 0 is none.
+    pub vlans: [u16; 2],
+    /// Tunnels around the first packet.
+    pub tunnels: u8,
+    /// What was odd about it.
+    pub anomalies: Anomalies,
+    /// What it is called.
+    pub naming: Option<Naming>,
+    /// What it may be, when nothing names it.
+    pub candidates: SmallVec<[App; 4]>,
+    /// What the candidates rest on.
+    pub candidates_by: Option<Confidence>,
+    /// The client's platform.
+    pub platform: Option<Platform>,
+    /// What hints gave.
+    pub names: Option<Box<Names>>,
+    pub(crate) tcp: Tcp,
+    pub(crate) probe: Option<Box<Probe>>,
+    pub(crate) stage: Stage,
+}
+
+/// How far the naming of a flow is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// No payload yet.
+    Silent,
+    /// Classifiers are looking.
+    Probing,
+    /// Named or given up; the beginning of a TCP stream is still watched for contradictions.
+    Watching,
+    /// Only counted.
+    Counting,
+    /// Named; each DNS message is still read for its addresses.
+    FollowDns,
+    /// Named by this classifier, which reads on.
+    Follow(u8),
+}
+
+impl Flow {
+    /// TCP, UDP or another transport.
+    pub fn transport(&self) -> Transport {
+        match self.protocol {
+            6 => Transport::Tcp,
+            17 => Transport::Udp,
+            other => Transport::Other(other),
+        }
+    }
+
+    /// Whether both ends have spoken (and TCP's handshake is done, where it was seen).
+    pub(crate) fn established(&self) -> bool {
+        self.packets[0] > 0 && self.packets[1] > 0 && (self.packets[0] + self.packets[1] > 2)
+    }
+
+    /// How long it may be silent before it has ended.
+    pub(crate) fn patience(&self, limits: &crate::Limits) -> Nanos {
+        match self.protocol {
+            6 if self.tcp.closed() => limits.tcp_closed,
+            6 if self.established() => limits.tcp_idle,
+            6 => limits.tcp_new,
+            17 => limits.udp_idle,
+            _ => limits.other_idle,
+        }
+    }
+
+    /// Which way a packet from this source goes.
+    pub(crate) fn way_of(&self, src: Endpoint) -> Way {
+        if src == self.client { Way::ToServer } else { Way::ToClient }
+    }
+}
