@@ -1,7 +1,8 @@
 //! The sensor: packets in, named flows out.
 //!
-//! `capture` reads packets, `decode` finds the innermost conversation, `reassemble` puts fragments and
-//! segments in order, `classify` and `apps` name the flow, `eve` says so. Threads, not async.
+//! `capture` reads packets, `decode` finds the innermost conversation, `reassemble` puts segments in order,
+//! `engine` is the straight line of one packet, `classify` and `apps` name the flow, `eve` says so.
+//! Threads, not async.
 #![warn(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -10,7 +11,15 @@ pub mod apps;
 pub mod capture;
 pub mod classify;
 pub mod decode;
+pub mod engine;
+pub mod eve;
+pub mod event;
+pub mod flow;
+mod limits;
 pub mod lore;
 pub mod names;
+pub mod read;
 pub mod reassemble;
 pub mod view;
+
+pub use limits::Limits;

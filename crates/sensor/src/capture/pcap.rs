@@ -54,10 +54,7 @@ impl Header {
         Ok(Header { kind, link: LinkType(link as u16) })
     }
 
-    pub(super) fn packet<'a, R: Read>(
-        &self,
-        source: &'a mut Source<R>,
-    ) -> Result<Option<Packet<'a>>, CaptureError> {
+    pub(super) fn packet<'a, R: Read>(&self, source: &'a mut Source<R>) -> Result<Option<Packet<'a>>, CaptureError> {
         let (kind, at) = (self.kind, source.offset());
         if !source.fill(kind.record)? {
             return if source.at_end()? { Ok(None) } else { Err(CaptureError::Truncated { at }) };

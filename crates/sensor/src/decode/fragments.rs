@@ -152,7 +152,8 @@ impl Defragmenter {
     fn slot(&mut self, key: Key, now: Time) -> u32 {
         let hash = self.hasher.hash_one(key);
         let slots = &self.slots;
-        let same = |slot: &u32| slots.get(*slot as usize).is_some_and(|held| matches!(held, Some(held) if held.key == key));
+        let same =
+            |slot: &u32| slots.get(*slot as usize).is_some_and(|held| matches!(held, Some(held) if held.key == key));
         if let Some(&slot) = self.table.find(hash, same) {
             return slot;
         }

@@ -125,7 +125,8 @@ fn v6<'a>(bytes: &'a [u8], odd: &mut Anomalies) -> Option<Packet<'a>> {
         odd.add(Anomaly::HeaderTruncated);
         return None;
     };
-    let address = |at: usize| -> Option<IpAddr> { Some(IpAddr::V6(Ipv6Addr::from(*bytes.get(at..)?.first_chunk::<16>()?))) };
+    let address =
+        |at: usize| -> Option<IpAddr> { Some(IpAddr::V6(Ipv6Addr::from(*bytes.get(at..)?.first_chunk::<16>()?))) };
     // 0 is a jumbogram or what offload leaves: the frame's own length counts.
     let total = match usize::from(u16::from_be_bytes([fixed[4], fixed[5]])) {
         0 => bytes.len(),

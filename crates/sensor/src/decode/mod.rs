@@ -179,4 +179,3 @@ fn be32(bytes: &[u8], at: usize) -> Option<u32> {
 
 /// Since when, for tables that forget.
 type Time = Nanos;
-

@@ -64,12 +64,7 @@ pub enum Checksum {
     Unknown,
 }
 
-pub(super) fn read<'a>(
-    header: &Header,
-    bytes: &'a [u8],
-    around: &Around,
-    odd: &mut Anomalies,
-) -> Option<Decoded<'a>> {
+pub(super) fn read<'a>(header: &Header, bytes: &'a [u8], around: &Around, odd: &mut Anomalies) -> Option<Decoded<'a>> {
     let complete = bytes.len() >= header.carried as usize;
     let mut decoded = Decoded {
         src: header.src,

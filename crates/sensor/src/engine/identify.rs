@@ -168,7 +168,9 @@ impl Mind {
 
     /// The endpoints of a peer-to-peer flow are likely to speak the same with others.
     fn learn_from(&mut self, flow: &Flow, probe: &Probe) {
-        let Some(naming) = flow.naming.as_ref().filter(|naming| naming.confidence == Confidence::Payload) else { return };
+        let Some(naming) = flow.naming.as_ref().filter(|naming| naming.confidence == Confidence::Payload) else {
+            return;
+        };
         let entry = self.catalogue.entry(naming.app);
         if !entry.peer_to_peer {
             return;

@@ -18,8 +18,8 @@ use crate::event::{AnomalyEvent, Sink};
 use crate::flow::{Flow, Key, Place, Table, Turn};
 use crate::lore::Nanos;
 use crate::view::{Endpoint, Way};
-use identify::Mind;
 pub(crate) use identify::Follow;
+use identify::Mind;
 pub(crate) use probe::Probe;
 
 /// How many events of one kind that belong to no flow are told one by one; the rest is counted.
@@ -55,6 +55,7 @@ struct Worker {
     table: Table,
     mind: Mind,
     /// Probes to use again.
+    #[expect(clippy::vec_box, reason = "a probe moves between here and its flow without being copied")]
     spare: Vec<Box<Probe>>,
     /// Flows that were given a probe, oldest first, with their serial to tell them from later ones.
     probing: VecDeque<(Place, u64)>,

@@ -20,6 +20,15 @@ impl Key {
         let (low, high) = if (a.ip, a.port) <= (b.ip, b.port) { (a, b) } else { (b, a) };
         Key { low, high, protocol }
     }
+
+    pub(crate) fn protocol(&self) -> u8 {
+        self.protocol
+    }
+
+    /// The endpoints, the lesser first.
+    pub(crate) fn endpoints(&self) -> (Endpoint, Endpoint) {
+        (self.low, self.high)
+    }
 }
 
 impl Hash for Key {

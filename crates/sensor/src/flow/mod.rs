@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use crate::anomaly::Anomalies;
 use crate::apps::App;
-use crate::engine::Probe;
+use crate::engine::{Follow, Probe};
 use crate::lore::Nanos;
 use crate::names::Names;
 use crate::view::{Endpoint, Transport, Way};
@@ -68,27 +68,39 @@ pub struct Flow {
     pub names: Option<Box<Names>>,
     pub(crate) tcp: Tcp,
     pub(crate) probe: Option<Box<Probe>>,
-    pub(crate) stage: Stage,
-}
-
-/// How far the naming of a flow is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stage {
-    /// No payload yet.
-    Silent,
-    /// Classifiers are looking.
-    Probing,
-    /// Named or given up; the beginning of a TCP stream is still watched for contradictions.
-    Watching,
-    /// Only counted.
-    Counting,
-    /// Named; each DNS message is still read for its addresses.
-    FollowDns,
-    /// Named by this classifier, which reads on.
-    Follow(u8),
+    /// Named or given up; what is still kept of it is watched for contradictions.
+    pub(crate) decided: bool,
+    /// Who reads on.
+    pub(crate) follow: Option<Follow>,
 }
 
 impl Flow {
+    pub(crate) fn new(key: Key, serial: u64, client: Endpoint, server: Endpoint, now: Nanos) -> Flow {
+        Flow {
+            protocol: key.protocol(),
+            key,
+            serial,
+            client,
+            server,
+            first: now,
+            last: now,
+            packets: [0; 2],
+            bytes: [0; 2],
+            vlans: [0; 2],
+            tunnels: 0,
+            anomalies: Anomalies::default(),
+            naming: None,
+            candidates: SmallVec::new(),
+            candidates_by: None,
+            platform: None,
+            names: None,
+            tcp: Tcp::default(),
+            probe: None,
+            decided: false,
+            follow: None,
+        }
+    }
+
     /// TCP, UDP or another transport.
     pub fn transport(&self) -> Transport {
         match self.protocol {

@@ -34,7 +34,9 @@ pub(crate) struct Table {
     slots: Vec<Slot>,
     free: Vec<u32>,
     wheel: [Vec<(u32, u32)>; WHEEL],
-    /// The second up to which silent flows have been ended.
+    /// Flows of the second that is being swept, the next one last.
+    due: Vec<(u32, u32)>,
+    /// The second up to which the wheel was turned.
     swept: u64,
     hand: usize,
     most: usize,
@@ -48,6 +50,7 @@ impl Table {
             slots: Vec::new(),
             free: Vec::new(),
             wheel: std::array::from_fn(|_| Vec::new()),
+            due: Vec::new(),
             swept: 0,
             hand: 0,
             most: most.clamp(1, u32::MAX as usize / 2),
@@ -109,35 +112,29 @@ impl Table {
         self.wheel[(second % WHEEL as u64) as usize].push((place, generation));
     }
 
-    /// Takes out the flows that have been silent for too long and shows them to `end`, in a fixed order.
-    pub(crate) fn sweep(&mut self, now: Nanos, limits: &Limits, mut end: impl FnMut(Flow)) {
+    /// Takes out the next flow that has been silent for too long, in a fixed order; `None` when there is no other.
+    pub(crate) fn expired(&mut self, now: Nanos, limits: &Limits) -> Option<Flow> {
         let until = now / SECOND;
-        if until <= self.swept {
-            return;
-        }
-        let steps = (until - self.swept).min(WHEEL as u64);
-        let from = until - steps;
-        self.swept = until;
-        for second in from + 1..=until {
-            let slot = (second % WHEEL as u64) as usize;
-            let due = std::mem::take(&mut self.wheel[slot]);
-            for &(place, generation) in &due {
-                let Some(Slot { flow: Some(flow), generation: current }) = self.slots.get(place as usize) else { continue };
-                if *current != generation {
-                    continue;
+        loop {
+            let Some((place, generation)) = self.due.pop() else {
+                if self.swept >= until {
+                    return None;
                 }
-                let deadline = flow.last.saturating_add(flow.patience(limits));
-                if deadline > now {
-                    self.schedule(place, generation, deadline, now);
-                } else if let Some(flow) = self.remove(Place(place)) {
-                    end(flow);
-                }
+                // After a long silence one turn of the wheel shows every flow.
+                self.swept = (self.swept + 1).max(until.saturating_sub(WHEEL as u64 - 1));
+                std::mem::swap(&mut self.due, &mut self.wheel[(self.swept % WHEEL as u64) as usize]);
+                self.due.reverse();
+                continue;
+            };
+            let Some(Slot { flow: Some(flow), generation: current }) = self.slots.get(place as usize) else { continue };
+            if *current != generation {
+                continue;
             }
-            let mut due = due;
-            due.clear();
-            if self.wheel[slot].is_empty() {
-                self.wheel[slot] = due;
+            let deadline = flow.last.saturating_add(flow.patience(limits));
+            if deadline <= now {
+                return self.remove(Place(place));
             }
+            self.schedule(place, generation, deadline, now);
         }
     }
 
@@ -166,6 +163,7 @@ impl Table {
         self.places.clear();
         self.free.clear();
         self.wheel.iter_mut().for_each(Vec::clear);
+        self.due.clear();
         self.swept = 0;
         self.hand = 0;
         flows

@@ -72,7 +72,9 @@ impl Tcp {
         odd: &mut Anomalies,
     ) -> Turn {
         let flags = segment.flags;
-        if flags.syn() && let Some(turn) = self.syn_turn(way, segment, idle, odd) {
+        if flags.syn()
+            && let Some(turn) = self.syn_turn(way, segment, idle, odd)
+        {
             return turn;
         }
         let half = &mut self.halves[way.index()];

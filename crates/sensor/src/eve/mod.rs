@@ -1,0 +1,278 @@
+//! Suricata's EVE: one JSON object a line (<https://docs.suricata.io/en/latest/output/eve/eve-json-format.html>).
+//!
+//! Lines are written into one buffer that is used again; nothing is allocated an event.
+
+mod community;
+mod json;
+mod output;
+
+use std::io::Write;
+
+use model::Platform;
+
+use crate::apps::Catalogue;
+use crate::event::{AnomalyEvent, Sink};
+use crate::flow::Flow;
+use crate::lore::Nanos;
+use crate::names::AppProto;
+use crate::view::Way;
+use json::Object;
+pub use output::{Output, Rotation};
+
+/// Written at once.
+const CHUNK: usize = 64 << 10;
+
+/// Writes events. The first error of the output is kept, and nothing is written after it.
+pub struct Eve<W> {
+    output: W,
+    sensor: String,
+    file: String,
+    line: Vec<u8>,
+    failed: Option<std::io::Error>,
+}
+
+impl<W: Write> Eve<W> {
+    /// Events of the sensor of this name, into `output`.
+    pub fn new(output: W, sensor: &str) -> Eve<W> {
+        Eve { output, sensor: sensor.into(), file: String::new(), line: Vec::with_capacity(2 * CHUNK), failed: None }
+    }
+
+    /// Names the capture that events come from (`pcap_filename`); empty for live traffic.
+    pub fn capture(&mut self, file: &str) {
+        file.clone_into(&mut self.file);
+    }
+
+    /// A capture could not be read to its end.
+    pub fn damaged(&mut self, time: Nanos, what: &str) {
+        let mut object = Object::new(&mut self.line);
+        object.time("timestamp", time);
+        object.text("event_type", "anomaly");
+        if !self.file.is_empty() {
+            object.text("pcap_filename", &self.file);
+        }
+        object.text("sensor", &self.sensor);
+        let mut anomaly = object.object("anomaly");
+        anomaly.text("type", "capture");
+        anomaly.text("event", crate::anomaly::Anomaly::CaptureDamaged.event());
+        anomaly.text("detail", what);
+        anomaly.end();
+        object.end();
+        self.line.push(b'\n');
+        self.pass_on(false);
+    }
+
+    /// Counters of a sensor, as a `stats` event.
+    pub fn stats(&mut self, time: Nanos, counters: &crate::engine::Counters) {
+        let mut object = Object::new(&mut self.line);
+        object.time("timestamp", time);
+        object.text("event_type", "stats");
+        if !self.file.is_empty() {
+            object.text("pcap_filename", &self.file);
+        }
+        object.text("sensor", &self.sensor);
+        let mut stats = object.object("stats");
+        stats.number("packets", counters.packets);
+        stats.number("bytes", counters.bytes);
+        stats.number("packets_without_flow", counters.without_flow);
+        stats.number("flows", counters.flows);
+        stats.number("flows_given_up", counters.flows_given_up);
+        stats.number("beginnings_given_up", counters.probes_given_up);
+        let mut anomalies = stats.object("anomalies");
+        for anomaly in crate::anomaly::Anomaly::ALL {
+            let count = counters.anomalies[anomaly as usize];
+            if count > 0 {
+                anomalies.number(anomaly.event(), count);
+            }
+        }
+        anomalies.end();
+        stats.end();
+        object.end();
+        self.line.push(b'\n');
+        self.pass_on(false);
+    }
+
+    /// Writes out what is buffered and returns the first error there was.
+    pub fn flush(&mut self) -> std::io::Result<()> {
+        self.pass_on(true);
+        match self.failed.take() {
+            Some(error) => Err(error),
+            None => self.output.flush(),
+        }
+    }
+
+    fn pass_on(&mut self, now: bool) {
+        if self.line.len() < CHUNK && !now {
+            return;
+        }
+        if self.failed.is_none()
+            && let Err(error) = self.output.write_all(&self.line)
+        {
+            self.failed = Some(error);
+        }
+        self.line.clear();
+    }
+}
+
+impl<W: Write> Sink for Eve<W> {
+    fn flow(&mut self, flow: &Flow, catalogue: &Catalogue) {
+        let Eve { line, file, sensor, .. } = self;
+        let mut object = Object::new(line);
+        object.time("timestamp", flow.last);
+        object.text("event_type", "flow");
+        about(&mut object, flow, file, sensor);
+        let protocol = flow.names.as_ref().map_or(AppProto::Unknown, |names| names.protocol);
+        let named = flow.naming.as_ref().map(|naming| (naming, catalogue.entry(naming.app)));
+        match (protocol.as_str(), &named) {
+            (Some(protocol), _) => object.text("app_proto", protocol),
+            // A flow whose own bytes name it speaks just that.
+            (None, Some((naming, entry))) if naming.confidence == model::Confidence::Payload => {
+                object.text("app_proto", &entry.id);
+            }
+            _ => {}
+        }
+        let mut part = object.object("flow");
+        part.number("pkts_toserver", flow.packets[Way::ToServer.index()]);
+        part.number("pkts_toclient", flow.packets[Way::ToClient.index()]);
+        part.number("bytes_toserver", flow.bytes[Way::ToServer.index()]);
+        part.number("bytes_toclient", flow.bytes[Way::ToClient.index()]);
+        part.time("start", flow.first);
+        part.time("end", flow.last);
+        part.end();
+        if let Some(names) = &flow.names {
+            names_of(&mut object, names);
+        }
+        let platform = flow.platform.map(Platform::as_str);
+        if let Some((naming, entry)) = named {
+            let mut im = object.object("im");
+            im.text("application", &entry.id);
+            im.text("category", entry.category.as_str());
+            im.text("confidence", naming.confidence.as_str());
+            im.text("evidence", &naming.evidence);
+            if let Some(platform) = platform {
+                im.text("platform", platform);
+            }
+            im.end();
+        } else if let Some(by) = flow.candidates_by {
+            let mut im = object.object("im");
+            im.texts("candidates", flow.candidates.iter().map(|app| &*catalogue.entry(*app).id));
+            im.text("confidence", by.as_str());
+            if let Some(platform) = platform {
+                im.text("platform", platform);
+            }
+            im.end();
+        }
+        object.end();
+        line.push(b'\n');
+        self.pass_on(false);
+    }
+
+    fn anomaly(&mut self, event: &AnomalyEvent) {
+        let Eve { line, file, sensor, .. } = self;
+        let mut object = Object::new(line);
+        object.time("timestamp", event.time);
+        object.text("event_type", "anomaly");
+        match event.flow {
+            Some(flow) => about(&mut object, flow, file, sensor),
+            None => {
+                if !file.is_empty() {
+                    object.text("pcap_filename", file);
+                }
+                object.text("sensor", sensor);
+            }
+        }
+        let mut anomaly = object.object("anomaly");
+        anomaly.text("type", event.anomaly.layer());
+        anomaly.text("event", event.anomaly.event());
+        anomaly.end();
+        object.end();
+        line.push(b'\n');
+        self.pass_on(false);
+    }
+}
+
+/// Which flow an event is about.
+fn about(object: &mut Object, flow: &Flow, file: &str, sensor: &str) {
+    if !file.is_empty() {
+        object.text("pcap_filename", file);
+    }
+    let community = community::id(flow);
+    object.number("flow_id", community.flow_id);
+    object.ascii("community_id", &community.text);
+    object.text("sensor", sensor);
+    object.numbers("vlan", flow.vlans.iter().filter(|vlan| **vlan != 0).map(|vlan| u64::from(*vlan)));
+    object.display("src_ip", flow.client.ip);
+    let with_ports = matches!(flow.protocol, 6 | 17 | 132 | 136);
+    if with_ports {
+        object.number("src_port", u64::from(flow.client.port));
+    }
+    object.display("dest_ip", flow.server.ip);
+    if with_ports {
+        object.number("dest_port", u64::from(flow.server.port));
+    }
+    match flow.protocol {
+        1 => object.text("proto", "ICMP"),
+        2 => object.text("proto", "IGMP"),
+        6 => object.text("proto", "TCP"),
+        17 => object.text("proto", "UDP"),
+        47 => object.text("proto", "GRE"),
+        50 => object.text("proto", "ESP"),
+        58 => object.text("proto", "IPv6-ICMP"),
+        132 => object.text("proto", "SCTP"),
+        136 => object.text("proto", "UDPLite"),
+        other => object.display("proto", other),
+    }
+    if flow.tunnels > 0 {
+        let mut tunnel = object.object("tunnel");
+        tunnel.number("depth", u64::from(flow.tunnels));
+        tunnel.end();
+    }
+}
+
+/// What hints gave, under the names that Suricata gives them.
+fn names_of(object: &mut Object, names: &crate::names::Names) {
+    let part = match names.protocol {
+        AppProto::Tls | AppProto::Dtls | AppProto::Stun => "tls",
+        AppProto::Quic => "quic",
+        AppProto::Http | AppProto::Socks => "http",
+        AppProto::Dns | AppProto::Mdns => "dns",
+        _ => return,
+    };
+    let said = names.sni.is_some()
+        || names.ja4.is_some()
+        || names.host.is_some()
+        || names.query.is_some()
+        || names.user_agent.is_some()
+        || !names.certificate.is_empty();
+    if !said {
+        return;
+    }
+    let mut object = object.object(part);
+    if let Some(sni) = &names.sni {
+        object.text("sni", sni);
+    }
+    if let Some(ja4) = &names.ja4 {
+        object.text("ja4", ja4);
+    }
+    if !names.alpn.is_empty() {
+        object.texts("alpn", names.alpn.iter().map(|alpn| &**alpn));
+    }
+    if names.ech {
+        object.truth("ech", true);
+    }
+    if !names.certificate.is_empty() {
+        object.texts("certificate_names", names.certificate.iter().map(|name| &**name));
+    }
+    if let Some(host) = &names.host {
+        object.text("hostname", host);
+    }
+    if let Some(target) = &names.target {
+        object.text("url", target);
+    }
+    if let Some(agent) = &names.user_agent {
+        object.text("http_user_agent", agent);
+    }
+    if let Some(query) = &names.query {
+        object.text("rrname", query);
+    }
+    object.end();
+}
