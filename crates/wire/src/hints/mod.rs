@@ -3,7 +3,6 @@
 //! Readers look at a growing prefix and answer provisionally; none keeps state of its own but
 //! [`quic::Initials`], which has to collect what clients spread over encrypted packets. All are
 //! bounded by what they are given, and none allocates before it has something to say.
-#![allow(dead_code)]
 
 mod cursor;
 pub mod dhcp;

@@ -130,8 +130,8 @@ fn google_long(datagram: &[u8], first: u8, version: u32) -> Option<Long<'_>> {
     };
     let destination = left.take(to)?;
     left.take(from)?;
-    let number = usize::from(first & 3) + 1;
-    left.take(if first & 0x40 == 0 || first == 0xff { 4 } else { number })?;
+    let before_q046 = matches!(version.to_be_bytes(), [.., b'4' | b'5']);
+    left.take(if before_q046 { 4 } else { usize::from(first & 3) + 1 })?;
     let number_at = datagram.len() - left.0.len();
     (left.0.len() > HASH).then_some(Long {
         version,

@@ -5,14 +5,14 @@
 
 pub(super) mod hello;
 mod ja4;
-mod server;
+pub(super) mod server;
 #[cfg(test)]
 pub(super) mod tests;
 mod x509;
 
 use super::Reading;
 pub(super) use hello::Carrier;
-pub(super) use server::Flight;
+use server::Flight;
 
 /// What a ClientHello says (of TLS, DTLS or QUIC).
 #[derive(Clone, Debug, PartialEq, Eq)]
