@@ -10,6 +10,8 @@ use super::App;
 /// Most labels that are looked at; names have at most 127.
 const MOST_LABELS: usize = 16;
 const ROOT: u32 = 0;
+/// Top-level domains that exist on one overlay network only (RFC 7686 for the first), which a pattern may own whole.
+const OVERLAYS: &[&str] = &["onion", "i2p", "loki"];
 
 /// Host patterns and whose they are.
 #[derive(Debug)]
@@ -55,7 +57,8 @@ impl Hosts {
         if labels().count() > MOST_LABELS {
             return Err(format!("`{pattern}` has more than {MOST_LABELS} labels"));
         }
-        if labels().next().is_some_and(|top| top.contains('*')) || matches!(labels().nth(1), None | Some("*")) {
+        let whole = labels().next().is_some_and(|top| top.contains('*')) || matches!(labels().nth(1), None | Some("*"));
+        if whole && !OVERLAYS.contains(&pattern) {
             return Err(format!("`{pattern}` would match a whole top-level domain"));
         }
         let mut at = ROOT;

@@ -129,7 +129,8 @@ struct Index {
 impl Index {
     fn carve(&mut self, layer: usize, source: Source, entry: &Entry) {
         for host in &entry.not_hosts {
-            let done = self.catalogue.hosts.insert(host.get_ref(), Owner::Nobody).map(drop);
+            let indexes = [&mut self.catalogue.hosts, &mut self.catalogue.certificate_hosts];
+            let done = indexes.into_iter().try_for_each(|index| index.insert(host.get_ref(), Owner::Nobody).map(drop));
             self.note(source, "not_hosts", host, done);
             self.named.insert(("hosts", host.get_ref().clone()), (layer, String::new()));
         }

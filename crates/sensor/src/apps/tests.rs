@@ -82,3 +82,16 @@ fn tables_and_explanations_name_everything() {
     let error = explain(catalogue, "xmp").unwrap_err();
     assert!(error.contains("did you mean `xmpp`?"), "{error}");
 }
+
+#[test]
+fn no_host_is_listed_below_another_of_its_own_entry() {
+    for application in Catalogue::bundled().all() {
+        let Evidence { hosts, not_hosts, .. } = &application.evidence;
+        for host in hosts {
+            let above = host.match_indices('.').filter_map(|(dot, _)| host.get(dot + 1..));
+            let nearest = above.into_iter().find(|up| hosts.iter().chain(not_hosts).any(|other| other == up));
+            let listed_twice = nearest.is_some_and(|up| hosts.iter().any(|other| other == up));
+            assert!(!listed_twice, "{}: {host} lies below {nearest:?}", application.id);
+        }
+    }
+}
