@@ -2,6 +2,10 @@
 //!
 //! What names and addresses tell is data: `apps/*.toml`, see [`crate::apps`].
 
+pub(crate) mod bytes;
+#[cfg(test)]
+pub(crate) mod testing;
+
 use std::borrow::Cow;
 
 use model::Confidence;
