@@ -97,7 +97,10 @@ mod tests {
         assert_eq!((be16(&bytes, 0), le16(&bytes, 3)), (Some(0x0102), Some(0x0504)));
         assert_eq!((be32(&bytes, 1), le32(&bytes, 2)), (Some(0x0203_0405), None));
         assert_eq!((byte(&bytes, 5), be16(&bytes, usize::MAX)), (None, None));
-        assert_eq!((number(b"65535"), number(b"6a"), number(b""), number(&[b'9'; 20])), (Some(65535), None, None, None));
+        assert_eq!(
+            (number(b"65535"), number(b"6a"), number(b""), number(&[b'9'; 20])),
+            (Some(65535), None, None, None)
+        );
     }
 
     #[test]

@@ -2,9 +2,43 @@
 //!
 //! What names and addresses tell is data: `apps/*.toml`, see [`crate::apps`].
 
+mod agora;
+mod bfcp;
 pub(crate) mod bytes;
+mod dingtalk;
+mod discord;
+mod gadu_gadu;
+mod h323;
+mod iax2;
+mod imo;
+mod irc;
+mod kakaotalk;
+mod line;
+mod megaco;
+mod msn;
+mod msrp;
+mod mumble;
+mod oscar;
+mod qq;
+mod rtp;
+mod sccp;
+mod sip;
+mod skype;
+mod snapchat;
+mod stun;
+mod teamspeak;
+mod telegram;
 #[cfg(test)]
 pub(crate) mod testing;
+mod threema;
+mod tox;
+mod viber;
+mod web;
+mod wechat;
+mod whatsapp;
+mod xmpp;
+mod yahoo;
+mod zoom;
 
 use std::borrow::Cow;
 
@@ -121,5 +155,40 @@ pub struct Classifier {
 /// Every classifier, the cheap and certain first.
 pub static CLASSIFIERS: &[Classifier] = &[
     // Instant messaging and calls.
+    sip::CLASSIFIER,
+    xmpp::CLASSIFIER,
+    web::CLASSIFIER,
+    msrp::CLASSIFIER,
+    whatsapp::CLASSIFIER,
+    dingtalk::CLASSIFIER,
+    wechat::CLASSIFIER,
+    yahoo::CLASSIFIER,
+    discord::CLASSIFIER,
+    agora::CLASSIFIER,
+    zoom::CLASSIFIER,
+    teamspeak::CLASSIFIER,
+    stun::CALLS,
+    oscar::CLASSIFIER,
+    msn::CLASSIFIER,
+    telegram::CLASSIFIER,
+    kakaotalk::CLASSIFIER,
+    viber::CLASSIFIER,
+    h323::CLASSIFIER,
+    megaco::CLASSIFIER,
+    iax2::CLASSIFIER,
+    sccp::CLASSIFIER,
+    mumble::CLASSIFIER,
+    qq::CLASSIFIER,
+    tox::CLASSIFIER,
+    skype::CLASSIFIER,
+    snapchat::CLASSIFIER,
+    bfcp::CLASSIFIER,
+    gadu_gadu::CLASSIFIER,
+    line::CLASSIFIER,
+    threema::CLASSIFIER,
+    imo::CLASSIFIER,
+    irc::CLASSIFIER,
+    rtp::CLASSIFIER,
+    stun::CLASSIFIER,
     // Peer-to-peer, coins, anonymisers.
 ];

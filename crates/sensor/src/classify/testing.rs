@@ -12,13 +12,13 @@ use crate::view::{Endpoint, FlowView, Piece, Transport, Way};
 pub(crate) struct Talk {
     transport: Transport,
     /// The client's end.
-    pub client: Endpoint,
+    pub(crate) client: Endpoint,
     /// The server's end.
-    pub server: Endpoint,
+    pub(crate) server: Endpoint,
     /// What hints gave.
-    pub names: Names,
+    pub(crate) names: Names,
     /// What other flows taught.
-    pub lore: Lore,
+    pub(crate) lore: Lore,
     midstream: bool,
     last: bool,
     pieces: Vec<Piece>,
@@ -42,22 +42,22 @@ impl Talk {
     }
 
     /// Over UDP.
-    pub fn udp() -> Talk {
+    pub(crate) fn udp() -> Talk {
         Talk::new(Transport::Udp)
     }
 
     /// Over TCP.
-    pub fn tcp() -> Talk {
+    pub(crate) fn tcp() -> Talk {
         Talk::new(Transport::Tcp)
     }
 
     /// The client says this.
-    pub fn client(self, payload: impl AsRef<[u8]>) -> Talk {
+    pub(crate) fn client(self, payload: impl AsRef<[u8]>) -> Talk {
         self.say(Way::ToServer, payload.as_ref())
     }
 
     /// The server says this.
-    pub fn server(self, payload: impl AsRef<[u8]>) -> Talk {
+    pub(crate) fn server(self, payload: impl AsRef<[u8]>) -> Talk {
         self.say(Way::ToClient, payload.as_ref())
     }
 
@@ -71,31 +71,31 @@ impl Talk {
     }
 
     /// To this port of the server.
-    pub fn port(mut self, port: u16) -> Talk {
+    pub(crate) fn port(mut self, port: u16) -> Talk {
         self.server.port = port;
         self
     }
 
     /// Inside this protocol.
-    pub fn inside(mut self, protocol: AppProto) -> Talk {
+    pub(crate) fn inside(mut self, protocol: AppProto) -> Talk {
         self.names.protocol = protocol;
         self
     }
 
     /// Its beginning was not seen.
-    pub fn midstream(mut self) -> Talk {
+    pub(crate) fn midstream(mut self) -> Talk {
         self.midstream = true;
         self
     }
 
     /// Nothing more will come.
-    pub fn last(mut self) -> Talk {
+    pub(crate) fn last(mut self) -> Talk {
         self.last = true;
         self
     }
 
     /// What the classifier makes of it.
-    pub fn ask(&self, classifier: &Classifier) -> Opinion {
+    pub(crate) fn ask(&self, classifier: &Classifier) -> Opinion {
         assert!(classifier.over.takes(self.transport), "{} is not shown this transport", classifier.name);
         let inside = classifier.inside.0 & self.names.protocol.bit();
         assert_ne!(inside, 0, "{} does not look inside {:?}", classifier.name, self.names.protocol);
@@ -118,7 +118,7 @@ impl Talk {
     }
 
     /// The application that the classifier names, if it does.
-    pub fn named(&self, classifier: &Classifier) -> Option<&'static str> {
+    pub(crate) fn named(&self, classifier: &Classifier) -> Option<&'static str> {
         match self.ask(classifier) {
             Opinion::Yes { application, .. } => Some(application),
             Opinion::NeedMore | Opinion::No => None,
@@ -126,14 +126,9 @@ impl Talk {
     }
 
     /// What the classifier, following one payload, expects at `endpoint`.
-    pub fn followed(mut self, classifier: &Classifier, payload: &[u8], endpoint: &str) -> Option<Expected> {
-        let said = Said {
-            client: self.client,
-            server: self.server,
-            transport: self.transport,
-            way: Way::ToServer,
-            payload,
-        };
+    pub(crate) fn followed(mut self, classifier: &Classifier, payload: &[u8], endpoint: &str) -> Option<Expected> {
+        let said =
+            Said { client: self.client, server: self.server, transport: self.transport, way: Way::ToServer, payload };
         classifier.follow.unwrap()(&said, &mut self.lore);
         let endpoint: std::net::SocketAddr = endpoint.parse().unwrap();
         self.lore.expected(Endpoint { ip: endpoint.ip(), port: endpoint.port() })

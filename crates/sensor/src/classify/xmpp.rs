@@ -1,0 +1,210 @@
+//! XMPP (RFC 6120): stream headers and stanzas over TCP, and its ways through HTTP (BOSH, WebSocket).
+
+use super::bytes::{contains, first_line, starts_ignoring_case};
+use super::{Classifier, Inside, Opinion, Over};
+use crate::names::AppProto;
+use crate::view::{FlowView, Way};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    name: "xmpp",
+    applications: &["xmpp", "truphone"],
+    looks_for: "XMPP stream headers and stanzas, BOSH and WebSocket sessions",
+    over: Over::Tcp,
+    inside: Inside::PLAIN.and(Inside::HTTP),
+    classify,
+    follow: None,
+};
+
+/// The namespace of every stream header (RFC 6120 section 4.8.1), whatever its prefix.
+const STREAMS: &[u8] = b"http://etherx.jabber.org/streams";
+/// How far a header is read: longer ones carry nothing more to recognise.
+const MOST: usize = 2048;
+
+fn classify(view: &FlowView) -> Opinion {
+    if view.names.protocol == AppProto::Http {
+        return in_http(view);
+    }
+    let mut waiting = false;
+    for way in [Way::ToServer, Way::ToClient] {
+        let stream = view.first(way);
+        match element(stream) {
+            Element::Stream if contains(stream, b"im.truphone.com", MOST) => {
+                return Opinion::payload("truphone", "XMPP stream to im.truphone.com");
+            }
+            Element::Stream => return Opinion::payload("xmpp", "XMPP stream header"),
+            Element::Stanza(name) => return Opinion::payload("xmpp", format!("XMPP stanza <{name}>")),
+            Element::Short => waiting = true,
+            Element::Other => return Opinion::No,
+        }
+    }
+    if waiting && !view.last { Opinion::NeedMore } else { Opinion::No }
+}
+
+enum Element {
+    Stream,
+    Stanza(&'static str),
+    /// Could become one of these.
+    Short,
+    Other,
+}
+
+/// Elements that may stand at the start of what was captured of a stream, and what must be within the tag.
+const STANZAS: &[(&str, &[&[u8]])] = &[
+    ("iq", &[b"type='get'", b"type='set'", b"type='result'", b"type='error'"]),
+    ("iq", &[b"type=\"get\"", b"type=\"set\"", b"type=\"result\"", b"type=\"error\""]),
+    ("message", &[b"type='chat'", b"type='groupchat'", b"type='headline'", b"type='normal'", b"type='error'"]),
+    (
+        "message",
+        &[b"type=\"chat\"", b"type=\"groupchat\"", b"type=\"headline\"", b"type=\"normal\"", b"type=\"error\""],
+    ),
+    ("message", &[b"<body>", b"<body ", b"jabber:", b"http://jabber.org/protocol/", b"urn:xmpp:"]),
+    ("presence", &[b"jabber:", b"http://jabber.org/protocol/", b"<show>", b"<status>", b"<priority>", b"urn:xmpp:"]),
+    ("presence", &[b"type='unavailable'", b"type='subscribe", b"type=\"unavailable\"", b"type=\"subscribe"]),
+    ("auth", &[b"urn:ietf:params:xml:ns:xmpp-sasl"]),
+    ("challenge", &[b"urn:ietf:params:xml:ns:xmpp-sasl"]),
+    ("response", &[b"urn:ietf:params:xml:ns:xmpp-sasl"]),
+    ("success", &[b"urn:ietf:params:xml:ns:xmpp-sasl"]),
+    ("failure", &[b"urn:ietf:params:xml:ns:xmpp-"]),
+    ("starttls", &[b"urn:ietf:params:xml:ns:xmpp-tls"]),
+    ("proceed", &[b"urn:ietf:params:xml:ns:xmpp-tls"]),
+    ("r", &[b"urn:xmpp:sm:"]),
+    ("a", &[b"urn:xmpp:sm:"]),
+    ("resume", &[b"urn:xmpp:sm:"]),
+    ("enable", &[b"urn:xmpp:sm:"]),
+];
+
+fn element(stream: &[u8]) -> Element {
+    let mut text = stream.strip_prefix("\u{feff}".as_bytes()).unwrap_or(stream).trim_ascii_start();
+    let Some(b'<') = text.first() else {
+        return if text.is_empty() && stream.len() < 64 { Element::Short } else { Element::Other };
+    };
+    if starts_ignoring_case(text, b"<?xml") {
+        match memchr::memmem::find(text.get(..MOST).unwrap_or(text), b"?>") {
+            Some(end) => text = text.get(end + 2..).unwrap_or_default().trim_ascii_start(),
+            None if text.len() < MOST => return Element::Short,
+            None => return Element::Other,
+        }
+        if text.is_empty() {
+            return Element::Short;
+        }
+    }
+    if text.starts_with(b"</stream:stream>") {
+        return Element::Stanza("/stream:stream");
+    }
+    if text.starts_with(b"<stream:features") || text.starts_with(b"<stream:error") {
+        return Element::Stanza("stream:features");
+    }
+    let Some(tag) = text.strip_prefix(b"<") else { return Element::Short };
+    let end = tag.iter().position(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b'/' | b'>'));
+    let Some(name) = end.and_then(|end| tag.get(..end)) else {
+        return if tag.len() < 64 && tag.iter().all(|byte| byte.is_ascii_graphic()) {
+            Element::Short
+        } else {
+            Element::Other
+        };
+    };
+    // The prefix is the peer's choice; only the namespace counts.
+    let local = name.rsplit(|&byte| byte == b':').next().unwrap_or(name);
+    let head = tag.get(..MOST).unwrap_or(tag);
+    if local == b"stream" {
+        let whole = memchr::memchr(b'>', head);
+        return match memchr::memmem::find(head.get(..whole.unwrap_or(head.len())).unwrap_or(head), STREAMS) {
+            Some(_) => Element::Stream,
+            None if whole.is_none() && tag.len() < MOST => Element::Short,
+            None => Element::Other,
+        };
+    }
+    let mut known = false;
+    for (stanza, marks) in STANZAS.iter().filter(|(stanza, _)| stanza.as_bytes() == name) {
+        known = true;
+        if marks.iter().any(|mark| memchr::memmem::find(head, mark).is_some()) {
+            return Element::Stanza(stanza);
+        }
+    }
+    if known && tag.len() < MOST { Element::Short } else { Element::Other }
+}
+
+fn in_http(view: &FlowView) -> Opinion {
+    let request = view.first(Way::ToServer);
+    if contains(request, b"http://jabber.org/protocol/httpbind", MOST) {
+        return Opinion::payload("xmpp", "XMPP over HTTP (BOSH)");
+    }
+    if contains(request, b"urn:ietf:params:xml:ns:xmpp-framing", MOST) || offers_websocket(request) {
+        return Opinion::payload("xmpp", "XMPP over WebSocket");
+    }
+    if request.len() < MOST && !view.last { Opinion::NeedMore } else { Opinion::No }
+}
+
+/// Whether a request asks for the `xmpp` subprotocol (RFC 7395 section 3.1).
+fn offers_websocket(request: &[u8]) -> bool {
+    let mut rest = request.get(..MOST).unwrap_or(request);
+    while let Some((line, next)) = first_line(rest) {
+        if line.is_empty() {
+            return false;
+        }
+        if starts_ignoring_case(line, b"sec-websocket-protocol:") {
+            return line.split(|byte| matches!(byte, b':' | b',')).any(|word| word.trim_ascii() == b"xmpp");
+        }
+        rest = next;
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classify::testing::Talk;
+
+    #[test]
+    fn headers_and_stanzas_are_told_apart_from_other_xml() {
+        for (text, named) in [
+            (
+                "<?xml version='1.0'?><stream:stream to='a.example' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>",
+                Some("xmpp"),
+            ),
+            ("\u{feff} <?xml version=\"1.0\"?>\n<s:stream xmlns:s=\"http://etherx.jabber.org/streams\">", Some("xmpp")),
+            ("<stream xmlns='http://etherx.jabber.org/streams'>", Some("xmpp")),
+            (
+                "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='im.truphone.com'>",
+                Some("truphone"),
+            ),
+            ("<iq type='set' id='purple1' to='a.example'>", Some("xmpp")),
+            ("<message to=\"b@a.example\"><body>hi</body></message>", Some("xmpp")),
+            ("<presence to='room@muc.example/me'><x xmlns='http://jabber.org/protocol/muc'/></presence>", Some("xmpp")),
+            ("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", Some("xmpp")),
+            ("</stream:stream>", Some("xmpp")),
+            ("<stream:stream xmlns:stream='http://example.org/streams'>", None),
+            ("<message id='1' class='log'>boot</message>", None),
+            ("<iq>9</iq>", None),
+            ("<?xml version='1.0'?><rss version='2.0'>", None),
+            ("<html><body>", None),
+            ("<auth user='a' pass='b'/>", None),
+        ] {
+            assert_eq!(Talk::tcp().client(text).last().named(&CLASSIFIER), named, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_split_header_is_waited_for() {
+        let talk = Talk::tcp().client("<?xml version='1.0' ?>");
+        assert_eq!(talk.ask(&CLASSIFIER), Opinion::NeedMore);
+        let talk = talk.client("<stream:stream to='a.example' xmlns:stream='http://etherx.jabber.org/streams'>");
+        assert_eq!(talk.named(&CLASSIFIER), Some("xmpp"));
+    }
+
+    #[test]
+    fn bosh_and_websocket_are_recognised_in_http() {
+        for (request, named) in [
+            (
+                "POST /http-bind HTTP/1.1\r\nHost: a\r\n\r\n<body xmlns='http://jabber.org/protocol/httpbind' rid='1'/>",
+                Some("xmpp"),
+            ),
+            ("GET /ws HTTP/1.1\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: soap, xmpp\r\n\r\n", Some("xmpp")),
+            ("GET /ws HTTP/1.1\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: xmppish\r\n\r\n", None),
+            ("GET /xmpp HTTP/1.1\r\nHost: a\r\n\r\n", None),
+        ] {
+            let talk = Talk::tcp().inside(AppProto::Http).client(request).last();
+            assert_eq!(talk.named(&CLASSIFIER), named, "{request}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Zoom's media datagrams and its own use of classic STUN.
+
+use super::bytes::{array, be16, be32, byte};
+use super::{Classifier, Inside, Opinion, Over};
+use crate::view::{FlowView, Way};
+
+pub(super) const CLASSIFIER: Classifier = Classifier {
+    name: "zoom",
+    applications: &["zoom"],
+    looks_for: "Zoom media sessions: hello, echo, and address probes",
+    over: Over::Udp,
+    inside: Inside::PLAIN.and(Inside::STUN),
+    classify,
+    follow: None,
+};
+
+/// Ports of its media servers. They count only beside an echo.
+const MEDIA: std::ops::RangeInclusive<u16> = 8801..=8810;
+
+fn classify(view: &FlowView) -> Opinion {
+    let mut waiting = false;
+    let mut hello: Option<(Way, [u8; 16])> = None;
+    let mut echo: Option<(Way, [u8; 12])> = None;
+    for (way, datagram) in view.all_datagrams() {
+        match byte(datagram, 0) {
+            // Address probe: a binding request whose only attribute is 0x0101 with a fixed value.
+            Some(0) if probe(datagram) => return Opinion::payload("zoom", "Zoom address probe"),
+            Some(1) if byte(datagram, 1) == Some(0) && datagram.len() >= 60 => {
+                hello = array(datagram, 3).map(|id| (way, id));
+                waiting = true;
+            }
+            Some(2) if byte(datagram, 1) == Some(0) => {
+                let answered = hello.is_some_and(|(asked, id)| asked != way && array(datagram, 3) == Some(id));
+                if answered {
+                    return Opinion::payload("zoom", "Zoom media hello and answer");
+                }
+            }
+            Some(kind @ (3 | 4)) if datagram.len() >= 13 && be16(datagram, 1) == Some(0) => {
+                let body: Option<[u8; 12]> = array(datagram, 1);
+                if let (4, Some((asked, sent)), true) = (kind, echo, on_media_port(view))
+                    && asked != way
+                    && body == Some(sent)
+                {
+                    return Opinion::payload("zoom", "Zoom media echo");
+                }
+                if kind == 3 {
+                    echo = body.map(|body| (way, body));
+                    waiting = true;
+                }
+            }
+            _ => {}
+        }
+    }
+    if waiting && !view.last && view.pieces.len() < 10 { Opinion::NeedMore } else { Opinion::No }
+}
+
+fn on_media_port(view: &FlowView) -> bool {
+    MEDIA.contains(&view.client.port) || MEDIA.contains(&view.server.port)
+}
+
+/// `12345678901234567890` under attribute 0x0101.
+fn probe(datagram: &[u8]) -> bool {
+    datagram.len() == 44
+        && be32(datagram, 0) == Some(0x0001_0018)
+        && be32(datagram, 20) == Some(0x0101_0014)
+        && datagram.get(24..) == Some(b"12345678901234567890")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classify::testing::{Talk, hex};
+
+    #[test]
+    fn hellos_and_echoes_are_answered() {
+        let mut hello = hex("010002 7d464d35fffda234495d0d6d3b51e896");
+        hello.resize(107, 0);
+        let mut reply = hex("020001 7d464d35fffda234495d0d6d3b51e896 005a0e3e");
+        reply.resize(35, 0);
+        let talk = Talk::udp().client(&hello);
+        assert_eq!(talk.ask(&CLASSIFIER), Opinion::NeedMore);
+        assert_eq!(talk.server(&reply).named(&CLASSIFIER), Some("zoom"));
+        reply[5] ^= 1;
+        assert_eq!(Talk::udp().client(&hello).server(&reply).last().named(&CLASSIFIER), None);
+        let echo = |kind: &str| hex(&format!("{kind} 00000012 0ffe98d2 00272ec9"));
+        let talk = Talk::udp().port(8801).client(echo("03")).server(echo("04"));
+        assert_eq!(talk.named(&CLASSIFIER), Some("zoom"));
+        assert_eq!(Talk::udp().client(echo("03")).server(echo("04")).last().named(&CLASSIFIER), None);
+    }
+
+    #[test]
+    fn probes_have_their_value() {
+        let mut probe = hex("0001 0018 c15dae63585d14392e582c260403bf30 0101 0014");
+        probe.extend(b"12345678901234567890");
+        assert_eq!(Talk::udp().client(&probe).named(&CLASSIFIER), Some("zoom"));
+        probe[43] = b'1';
+        assert_eq!(Talk::udp().client(&probe).named(&CLASSIFIER), None);
+    }
+}
