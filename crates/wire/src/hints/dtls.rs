@@ -11,7 +11,7 @@ use super::tls::{self, Carrier, hello, server};
 /// Content of a record, RFC 6347 section 4.1.
 const LONGEST_RECORD: u16 = (1 << 14) + 2048;
 /// No handshake message is put together beyond this.
-const LONGEST_MESSAGE: u32 = 64 * 1024;
+const LONGEST_MESSAGE: u32 = 16 * 1024;
 /// Records looked at in one datagram.
 const MOST_RECORDS: usize = 32;
 /// A handshake message's header, RFC 6347 section 4.2.2.
@@ -66,8 +66,7 @@ pub fn client_hello<'a>(datagrams: impl Iterator<Item = &'a [u8]>, scratch: &mut
             return answer(whole);
         }
         // A later one, with a cookie, replaces one that lacks pieces.
-        let same = hello.as_ref().is_some_and(|hello| hello.sequence == fragment.sequence);
-        if !same {
+        if hello.as_ref().is_none_or(|hello| hello.sequence < fragment.sequence) {
             scratch.clear();
             hello = Message::begin(&fragment, scratch);
         }

@@ -7,6 +7,8 @@ use super::cursor::Cursor;
 
 /// Type, length and transaction id.
 const HEADER: usize = 20;
+/// Longer messages are not looked for behind RFC 4571's length.
+const LONGEST_FRAMED: usize = 4096;
 const COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 
 const MAPPED_ADDRESS: u16 = 0x0001;
@@ -47,7 +49,6 @@ pub fn read(datagram: &[u8]) -> Option<Stun<'_>> {
 /// Reads the STUN message at the beginning of a TCP stream, with RFC 4571's length before it or bare; also says how
 /// many bytes it took.
 pub fn read_stream(stream: &[u8]) -> Reading<(Stun<'_>, usize)> {
-    let framed = stream.split_first_chunk::<2>();
     let bare = match stream.first() {
         None => return Reading::More,
         Some(first) => *first < 0x40,
@@ -62,17 +63,19 @@ pub fn read_stream(stream: &[u8]) -> Reading<(Stun<'_>, usize)> {
         };
         return sound(stream.get(..length), length);
     }
-    match (framed, cookie_at(2)) {
-        (_, None) => Reading::More,
-        (Some((length, rest)), Some(true)) => {
-            let length = usize::from(u16::from_be_bytes(*length));
-            match begins(rest) {
-                Some(found) if found == length => sound(rest.get(..length), length + 2),
-                None if rest.len() < HEADER => Reading::More,
-                _ => Reading::Not,
-            }
-        }
-        _ => Reading::Not,
+    let Some((length, rest)) = stream.split_first_chunk::<2>() else { return Reading::More };
+    let length = usize::from(u16::from_be_bytes(*length));
+    if !(HEADER..LONGEST_FRAMED).contains(&length) || rest.first().is_some_and(|first| *first >= 0x40) {
+        return Reading::Not;
+    }
+    match cookie_at(2) {
+        None => Reading::More,
+        Some(true) => match begins(rest) {
+            Some(found) if found == length => sound(rest.get(..length), length + 2),
+            None if rest.len() < HEADER => Reading::More,
+            _ => Reading::Not,
+        },
+        Some(false) => Reading::Not,
     }
 }
 
