@@ -40,6 +40,27 @@ mod xmpp;
 mod yahoo;
 mod zoom;
 
+// Peer-to-peer, coins, anonymisers.
+mod ares;
+mod bitcoin;
+mod bittorrent;
+mod coins;
+mod directconnect;
+mod edonkey;
+mod ethereum;
+mod fasttrack;
+mod gnutella;
+mod i2p;
+mod kontiki;
+mod libp2p;
+mod peers;
+mod sharing;
+mod soulseek;
+mod syncing;
+mod television;
+mod thunder;
+mod tor;
+
 use std::borrow::Cow;
 
 use model::Confidence;
@@ -191,4 +212,37 @@ pub static CLASSIFIERS: &[Classifier] = &[
     rtp::CLASSIFIER,
     stun::CLASSIFIER,
     // Peer-to-peer, coins, anonymisers.
+    bittorrent::PEER,
+    bittorrent::DHT,
+    bittorrent::UTP,
+    bittorrent::UDP_TRACKER,
+    bittorrent::HTTP_TRACKER,
+    gnutella::TCP,
+    gnutella::UDP,
+    gnutella::HTTP,
+    edonkey::TCP,
+    edonkey::UDP,
+    bitcoin::TCP,
+    ethereum::TCP,
+    ethereum::UDP,
+    coins::TCP,
+    coins::UDP,
+    coins::MINING,
+    directconnect::TCP,
+    directconnect::UDP,
+    soulseek::TCP,
+    fasttrack::HTTP,
+    fasttrack::UDP,
+    ares::TCP,
+    thunder::THUNDER,
+    kontiki::UDP,
+    television::TCP,
+    television::UDP,
+    libp2p::TCP,
+    syncing::TCP,
+    syncing::UDP,
+    sharing::TCP,
+    i2p::TCP,
+    tor::TLS,
+    bittorrent::ENCRYPTED,
 ];

@@ -1,0 +1,140 @@
+//! Tor: relays' certificates and clients' hellos, both with host names made up for the occasion. Pluggable
+//! transports are made to look like something else or like nothing, and are left alone.
+
+use std::borrow::Cow;
+
+use model::Confidence;
+
+use super::{Classifier, Inside, Opinion, Over};
+use crate::view::FlowView;
+
+const ID: &str = "tor";
+
+/// Links between clients and relays.
+pub(crate) const TLS: Classifier = Classifier {
+    name: "tor",
+    applications: &[ID],
+    looks_for: "a relay's certificate of two invented names (www.random.net by www.random.com), or a hello to an invented name nobody looked up",
+    over: Over::Tcp,
+    inside: Inside::TLS,
+    classify,
+    follow: None,
+};
+
+fn classify(view: &FlowView) -> Opinion {
+    let names = view.names;
+    if let [subject, issuer] = names.certificate.as_slice()
+        && invented(subject, ".net", 8..=20).is_some()
+        && invented(issuer, ".com", 8..=20).is_some()
+        && names.sni.as_deref() != Some(&**subject)
+    {
+        return yes(Confidence::Certificate, "certificate of a Tor relay");
+    }
+    let lonely = names.hello && names.alpn.is_empty() && names.remembered.is_none();
+    // A relay's certificate, where it can be seen at all, is in no way that of the name in the hello.
+    let vouched =
+        !names.certificate.is_empty() && names.sni.as_ref().is_some_and(|sni| names.certificate.contains(sni));
+    if lonely && !vouched && names.sni.as_deref().and_then(|sni| invented(sni, ".com", 8..=25)).is_some_and(is_random) {
+        return yes(Confidence::Fingerprint, "hello to an invented name, as Tor says it");
+    }
+    if view.pieces.len() < 8 { Opinion::NeedMore } else { Opinion::No }
+}
+
+fn yes(confidence: Confidence, evidence: &'static str) -> Opinion {
+    Opinion::Yes { application: ID, confidence, evidence: Cow::Borrowed(evidence) }
+}
+
+/// The middle of a name that Tor may have invented: `www.`, letters and digits of base 32, an ending.
+fn invented<'a>(name: &'a str, ending: &str, length: std::ops::RangeInclusive<usize>) -> Option<&'a str> {
+    let middle = name.strip_prefix("www.")?.strip_suffix(ending)?;
+    let base32 = middle.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'));
+    (length.contains(&middle.len()) && base32).then_some(middle)
+}
+
+/// Pairs of letters that names of people, places and things are made of, by first letter.
+const PAIRS: [&str; 26] = [
+    "bcdfgiklmnprstuvwxyz",
+    "aeilorsuy",
+    "aehiklotuy",
+    "aeioruy",
+    "abcdefglmnprstvwxyz",
+    "aefilortu",
+    "aehilnoru",
+    "aeiotuy",
+    "abcdefglmnoprstvz",
+    "aeou",
+    "aeilnosuy",
+    "adefiklostuvy",
+    "abeimopsuy",
+    "acdefgiknostuvy",
+    "abcdefgiklmnoprstuvw",
+    "aehiloprstu",
+    "u",
+    "acdeghiklmnostuvy",
+    "acehiklmnopqstuwy",
+    "aehilorstuwy",
+    "abcdegilmnprst",
+    "aeio",
+    "aehinors",
+    "aeipt",
+    "aelmnos",
+    "aeiouz",
+];
+
+/// Whether a name is no word: it has digits, and nearly half of its neighbours are no usual pair.
+fn is_random(name: &str) -> bool {
+    let pairs = || name.as_bytes().windows(2);
+    let usual = |pair: &&[u8]| match pair {
+        [first @ b'a'..=b'z', second] => {
+            PAIRS.get(usize::from(first - b'a')).is_some_and(|next| next.as_bytes().contains(second))
+        }
+        _ => false,
+    };
+    let unusual = pairs().count() - pairs().filter(usual).count();
+    name.bytes().any(|byte| byte.is_ascii_digit()) && unusual * 9 > pairs().count() * 4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Talk;
+    use super::*;
+    use crate::names::AppProto;
+
+    fn talk(sni: &str, certificate: &[&str]) -> Talk {
+        let mut talk = Talk::tcp().inside(AppProto::Tls).client("\x16");
+        talk.names.hello = true;
+        talk.names.sni = Some(sni.into());
+        talk.names.certificate = certificate.iter().map(|&name| name.into()).collect();
+        talk
+    }
+
+    #[test]
+    fn relays() {
+        assert_eq!(talk("www.abc.com", &["www.axslhtfqq.net", "www.hkkch64skp7am.com"]).named(&TLS), Some(ID));
+        assert_eq!(talk("www.abc.com", &["www.axslhtfqq.net", "www.hkkch64skp7am.com", "Example"]).named(&TLS), None);
+        assert_eq!(talk("www.example12.net", &["www.example.net", "GlobalSign"]).named(&TLS), None);
+    }
+
+    #[test]
+    fn clients() {
+        for sni in ["www.ct7ctrgb6cr7.com", "www.t3i3ru.com", "www.q4cyamnc6mtokjurvdclt.com", "www.5m5n3xbd4zqk.com"] {
+            assert_eq!(talk(sni, &[]).named(&TLS).is_some(), sni.len() >= 16, "{sni}");
+        }
+        for sni in [
+            "www.facebook.com",
+            "www.mp3skull.com",
+            "www.channel4news.com",
+            "www.hkkch64skp7am.org",
+            "www.4shared.com",
+            "www.world24online.com",
+        ] {
+            assert_eq!(talk(sni, &[]).named(&TLS), None, "{sni}");
+        }
+        let mut known = talk("www.ct7ctrgb6cr7.com", &[]);
+        known.names.remembered = Some("www.ct7ctrgb6cr7.com".into());
+        assert_eq!(known.named(&TLS), None);
+        let mut browser = talk("www.ct7ctrgb6cr7.com", &[]);
+        browser.names.alpn.push("h2".into());
+        assert_eq!(browser.named(&TLS), None);
+    }
+}
