@@ -20,6 +20,7 @@ pub mod lore;
 pub mod names;
 pub mod read;
 pub mod reassemble;
+pub mod summary;
 pub mod view;
 
 pub use limits::Limits;

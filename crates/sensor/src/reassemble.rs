@@ -19,8 +19,10 @@ pub struct Prefix {
     anchored: bool,
     /// What is there: sorted, apart from each other.
     have: SmallVec<[(u32, u32); 4]>,
-    /// The last half-believed range.
+    /// A half-believed range: not shown until the far end acknowledges it, or nothing better comes.
     doubtful: Option<(u32, u32)>,
+    /// How much the far end has acknowledged.
+    acked: u32,
     limit: u32,
 }
 
@@ -41,6 +43,7 @@ impl Prefix {
         self.anchored = false;
         self.have.clear();
         self.doubtful = None;
+        self.acked = 0;
         self.limit = limit;
     }
 
@@ -61,12 +64,34 @@ impl Prefix {
         }
     }
 
-    /// The contiguous beginning.
+    /// The contiguous beginning, up to what is not to be believed yet.
     pub fn contiguous(&self) -> &[u8] {
         match self.have.first() {
-            Some((0, end)) => self.bytes.get(..*end as usize).unwrap_or_default(),
+            Some((0, end)) => {
+                let end = self.doubtful.map_or(*end, |(from, _)| from.min(*end));
+                self.bytes.get(..end as usize).unwrap_or_default()
+            }
             _ => &[],
         }
+    }
+
+    /// The far end has acknowledged everything before this sequence number: it has taken what was doubtful.
+    /// True when that has made the contiguous beginning grow.
+    pub fn acknowledge(&mut self, ack: u32) -> bool {
+        let Some(acked) = self.base.map(|base| ack.wrapping_sub(base)).filter(|acked| *acked <= i32::MAX as u32) else {
+            return false;
+        };
+        self.acked = self.acked.max(acked);
+        let settled = self.doubtful.is_some_and(|(_, to)| to <= self.acked);
+        if settled {
+            self.doubtful = None;
+        }
+        settled
+    }
+
+    /// Nothing more will come: what is there is believed.
+    pub fn believe(&mut self) {
+        self.doubtful = None;
     }
 
     /// Whether nothing more fits.
@@ -104,9 +129,9 @@ impl Prefix {
             self.have.clear();
             self.have.push((0, end));
             if !believed {
-                self.doubtful = Some((offset, end));
+                self.doubt(offset, end);
             }
-            return Pushed { grown: true, conflict: false };
+            return Pushed { grown: believed, conflict: false };
         }
         self.insert(offset, data, believed)
     }
@@ -145,6 +170,11 @@ impl Prefix {
         self.doubtful = self.doubtful.map(|(from, to)| (from + by, to + by));
     }
 
+    fn doubt(&mut self, from: u32, to: u32) {
+        let (low, high) = self.doubtful.unwrap_or((from, to));
+        self.doubtful = Some((low.min(from), high.max(to)));
+    }
+
     fn insert(&mut self, offset: u32, data: &[u8], believed: bool) -> Pushed {
         let Some(room) = self.limit.checked_sub(offset).filter(|room| *room > 0) else { return Pushed::default() };
         let data = &data[..data.len().min(room as usize)];
@@ -153,7 +183,7 @@ impl Prefix {
         if self.bytes.len() < end as usize {
             self.bytes.resize(end as usize, 0);
         }
-        let mut conflict = false;
+        let (mut conflict, mut wrote) = (false, false);
         let (mut at, mut place) = (offset, 0);
         while at < end {
             let next = self.have.get(place).copied().unwrap_or((u32::MAX, u32::MAX));
@@ -165,7 +195,9 @@ impl Prefix {
             let new = &data[(at - offset) as usize..(stop - offset) as usize];
             let held = &mut self.bytes[at as usize..stop as usize];
             if next.0 <= at {
-                if held != new {
+                // A keep-alive is the last byte again, or any byte in its place.
+                let keep_alive = data.len() == 1 && end <= self.acked;
+                if held != new && !keep_alive {
                     conflict = true;
                     let doubtful = self.doubtful.is_some_and(|(from, to)| from < stop && at < to);
                     if doubtful && believed {
@@ -177,6 +209,7 @@ impl Prefix {
                     break;
                 }
                 held.copy_from_slice(new);
+                wrote = true;
                 self.have.insert(place, (at, stop));
                 place += 1;
             }
@@ -190,11 +223,13 @@ impl Prefix {
             joined
         });
         if !believed {
-            self.doubtful = Some((offset, end));
+            if wrote {
+                self.doubt(offset, end);
+            }
         } else if conflict && self.doubtful.is_some_and(|(from, to)| offset <= from && to <= end) {
             self.doubtful = None;
         }
-        Pushed { grown: self.contiguous().len() > before || (conflict && before > 0), conflict }
+        Pushed { grown: self.contiguous().len() > before, conflict }
     }
 }
 
@@ -244,8 +279,29 @@ mod tests {
         let mut stream = prefix(100);
         stream.anchor(0);
         stream.push(1, b"#flower", false);
+        assert_eq!(stream.contiguous(), b"", "it may never have arrived");
         assert!(stream.push(1, b"#botnet", true).conflict);
         assert_eq!(stream.contiguous(), b"#botnet");
+    }
+
+    #[test]
+    fn a_doubtful_segment_that_is_acknowledged_was_real() {
+        let mut stream = prefix(100);
+        stream.anchor(0);
+        stream.push(1, b"NICK a\n", false);
+        assert!(!stream.acknowledge(5));
+        assert!(stream.acknowledge(8));
+        assert_eq!(stream.contiguous(), b"NICK a\n");
+    }
+
+    #[test]
+    fn a_keep_alive_contradicts_nothing() {
+        let mut stream = prefix(100);
+        stream.anchor(0);
+        stream.push(1, b"abc", true);
+        stream.acknowledge(4);
+        assert!(!stream.push(3, b"\0", true).conflict);
+        assert!(stream.push(2, b"xy", true).conflict);
     }
 
     proptest! {

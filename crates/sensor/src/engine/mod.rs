@@ -181,8 +181,12 @@ impl Worker {
         flow.last = flow.last.max(packet.time);
         flow.packets[way.index()] += 1;
         flow.bytes[way.index()] += u64::from(packet.wire_len);
-        if decoded.payload_len > 0 && with_ports && !ignored {
-            self.payload(place, way, decoded, believed, &mut odd);
+        if !ignored && with_ports {
+            if decoded.payload_len > 0 {
+                self.payload(place, way, decoded, believed, &mut odd);
+            } else if flow.probe.is_some() {
+                self.acknowledged(place, way, decoded);
+            }
         }
         if !odd.is_empty() {
             self.odd_flow(place, odd, packet.time, sink);
@@ -267,6 +271,17 @@ impl Worker {
         }
     }
 
+    /// A packet without payload may acknowledge what was in doubt.
+    fn acknowledged(&mut self, place: Place, way: Way, decoded: &Decoded) {
+        let Some(flow) = self.table.get_mut(place) else { return };
+        let Some(mut probe) = flow.probe.take() else { return };
+        let news = probe.acknowledge(way, decoded);
+        if news && !flow.decided && self.mind.identify(flow, &mut probe, false) {
+            flow.decided = true;
+        }
+        flow.probe = Some(probe);
+    }
+
     /// Lets go of the oldest probes when too many are held.
     fn make_room(&mut self) {
         while self.held > self.limits.probes || self.probing.len() > 2 * self.limits.probes {
@@ -287,6 +302,7 @@ impl Worker {
     fn end(&mut self, mut flow: Flow, sink: &mut impl Sink) {
         if let Some(mut probe) = flow.probe.take() {
             if !flow.decided {
+                probe.believe();
                 self.mind.identify(&mut flow, &mut probe, true);
             }
             self.held -= 1;

@@ -124,7 +124,21 @@ impl Probe {
         if pushed.conflict {
             odd.add(Anomaly::OverlapConflict);
         }
-        pushed.grown || room
+        let acknowledged = segment.flags.ack() && beginning.streams[way.back().index()].acknowledge(segment.ack);
+        pushed.grown || acknowledged || room
+    }
+
+    /// Nothing more will come: what is there has to do.
+    pub(super) fn believe(&mut self) {
+        for stream in &mut self.beginning.streams {
+            stream.believe();
+        }
+    }
+
+    /// An acknowledgement without data: it may settle what was doubtful. True when there is more to look at.
+    pub(super) fn acknowledge(&mut self, way: Way, decoded: &Decoded) -> bool {
+        let Some(segment) = decoded.tcp.as_ref().filter(|segment| segment.flags.ack()) else { return false };
+        self.beginning.streams[way.back().index()].acknowledge(segment.ack)
     }
 
     /// Whether nothing more is kept for classifiers.

@@ -83,7 +83,9 @@ impl Tcp {
                 Checksum::Right => half.right = true,
                 Checksum::Wrong if half.right => {
                     odd.add(Anomaly::BadChecksum);
-                    return Turn::Ignored;
+                    // The far end drops it, unless the capture was edited: its acknowledgement will tell.
+                    let data = flags.0 & 0x07 == 0;
+                    return if data { Turn::Here { believed: false } } else { Turn::Ignored };
                 }
                 _ => {}
             }
