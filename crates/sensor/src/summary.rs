@@ -74,9 +74,7 @@ impl Summary {
                 }
             })
             .collect();
-        rows.sort_by(|a, b| {
-            (a.category, b.flows, &a.application).cmp(&(b.category, a.flows, &b.application))
-        });
+        rows.sort_by(|a, b| (a.category, b.flows, &a.application).cmp(&(b.category, a.flows, &b.application)));
         rows
     }
 }

@@ -6,6 +6,7 @@ mod gateway;
 mod policy;
 mod quarantine;
 mod scan;
+mod sensor;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ pub type Outcome = Result<ExitCode, Failure>;
 #[command(after_help = "Examples:
   portcullis gateway xmpp --listen 0.0.0.0:5222 --upstream 127.0.0.1:15222 --upstream-insecure
   portcullis run --config /etc/portcullis/portcullis.toml
+  portcullis sensor --read office.pcap --eve eve.json
   portcullis quarantine list
   portcullis archive verify
 
@@ -40,6 +42,8 @@ enum Command {
     Run(RunArgs),
     /// Run the gateway: in front of one server by flags, or by a configuration file.
     Gateway(gateway::GatewayArgs),
+    /// Name the instant messaging and peer-to-peer flows in captures.
+    Sensor(sensor::SensorArgs),
     /// Judge messages from a JSON Lines file or standard input, without a server.
     Scan(scan::ScanArgs),
     /// List, show, release or destroy messages kept for review.
@@ -97,6 +101,7 @@ impl Cli {
         match self.command {
             Command::Run(args) => roles::run(crate::config::load(&args.config)?),
             Command::Gateway(args) => args.run(),
+            Command::Sensor(args) => args.run(),
             Command::Scan(args) => args.run(),
             Command::Quarantine(command) => command.run(),
             Command::Archive(command) => command.run(),

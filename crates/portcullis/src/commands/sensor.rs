@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use model::Category;
-use sensor::apps::Catalogue;
+use sensor::apps::{Catalogue, explain};
 use sensor::capture::{Capture, CaptureError};
 use sensor::eve::{Eve, Output, Rotation};
 use sensor::event::Sink;
@@ -135,7 +135,9 @@ impl ReadArgs {
             if error.kind() == std::io::ErrorKind::BrokenPipe {
                 return Ok(ExitCode::SUCCESS);
             }
-            return Err(Failure::work(format!("events can't be written: {error}")).hint("make room, or name another file"));
+            return Err(
+                Failure::work(format!("events can't be written: {error}")).hint("make room, or name another file")
+            );
         }
         if !self.quiet {
             tell(&summary, catalogue, self.eve.is_none());
@@ -262,4 +264,25 @@ fn size(bytes: u64) -> String {
         unit += 1;
     }
     if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", units[unit]) }
+}
+
+impl AppsArgs {
+    fn run(self) -> Outcome {
+        let catalogue = Catalogue::bundled();
+        let text = match &self.id {
+            Some(id) => {
+                let known = explain::explain(catalogue, id)
+                    .map_err(|why| Failure::usage(why).hint("`portcullis sensor apps` lists all of them"))?;
+                if self.json { json(&known)? } else { known.to_string() }
+            }
+            None if self.json => json(&explain::rows(catalogue))?,
+            None => explain::table(catalogue),
+        };
+        say(text.trim_end());
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
+    serde_json::to_string_pretty(value).map_err(|error| Failure::work(format!("can't be written as JSON: {error}")))
 }

@@ -28,8 +28,16 @@ pub(super) fn frame(link: LinkType, bytes: &[u8]) -> Option<Next<'_>> {
             let length = usize::from(u16::from_le_bytes(*bytes.get(2..)?.first_chunk()?));
             wifi(bytes.get(length..)?)
         }
-        // Linux cooked, v1 and v2.
+        // Linux cooked, v1; v2 is below.
         113 => Some(Next::Ether(be16(bytes, 14)?, bytes.get(16..)?)),
+        // Per-Packet Information: a length, and the link type it stands before.
+        192 => {
+            let le16 = |at: usize| Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
+            let inner = LinkType(le16(4)?);
+            let rest = bytes.get(usize::from(le16(2)?)..)?;
+            (inner.0 != 192).then_some(Next::Link(inner, rest))
+        }
+        239 => nflog(bytes),
         276 => Some(Next::Ether(be16(bytes, 0)?, bytes.get(20..)?)),
         _ => None,
     }
@@ -99,6 +107,22 @@ pub(super) fn mpls(bytes: &[u8]) -> Option<Next<'_>> {
                 _ => None,
             };
         }
+    }
+    None
+}
+
+/// Linux's NFLOG: the address family, then attributes, one of which is the packet.
+fn nflog(bytes: &[u8]) -> Option<Next<'_>> {
+    let mut rest = bytes.get(4..)?;
+    // Attributes are few; a packet of nothing but empty ones ends here.
+    for _ in 0..32 {
+        let le16 = |at: usize| Some(u16::from_le_bytes(*rest.get(at..)?.first_chunk()?));
+        let (length, kind) = (usize::from(le16(0)?), le16(2)?);
+        let value = rest.get(4..length.max(4))?;
+        if kind & 0x7fff == 9 {
+            return Some(Next::Ip(value));
+        }
+        rest = rest.get(length.max(4).next_multiple_of(4)..)?;
     }
     None
 }
