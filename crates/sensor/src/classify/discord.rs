@@ -20,14 +20,14 @@ fn classify(view: &FlowView) -> Opinion {
     for (way, datagram) in view.all_datagrams().take(6) {
         match datagram.len() {
             // Type, length 70, synchronisation source, address, port: a request holds no address yet.
-            74 if be32(datagram, 0) == Some(0x0001_0046) && zeroes(datagram, 8) => {
+            74 if be32(datagram, 0) == Some(0x0001_0046) && zeroes(datagram, 8, 72) => {
                 return Opinion::payload("discord", "Discord IP discovery");
             }
             74 if be32(datagram, 0) == Some(0x0002_0046) && address(datagram, 8) => {
                 return Opinion::payload("discord", "Discord IP discovery");
             }
             // Before 2019: only the source, then zeroes; the answer has the address.
-            70 if way == Way::ToServer && zeroes(datagram, 4) => {
+            70 if way == Way::ToServer && zeroes(datagram, 4, 68) => {
                 old = array(datagram, 0);
                 waiting = true;
             }
@@ -43,8 +43,9 @@ fn classify(view: &FlowView) -> Opinion {
     if waiting && !view.last && view.pieces.len() < 6 { Opinion::NeedMore } else { Opinion::No }
 }
 
-fn zeroes(datagram: &[u8], from: usize) -> bool {
-    datagram.get(from..).is_some_and(|rest| rest.iter().all(|&byte| byte == 0))
+/// The port at the end of a request is left as memory had it.
+fn zeroes(datagram: &[u8], from: usize, to: usize) -> bool {
+    datagram.get(from..to).is_some_and(|rest| rest.iter().all(|&byte| byte == 0))
 }
 
 /// An address in words, padded with zeroes.
@@ -71,6 +72,9 @@ mod tests {
         assert_eq!(old.ask(&CLASSIFIER), Opinion::NeedMore);
         let reply = padded([&hex("0000ace3")[..], b"198.51.100.7"].concat(), 70);
         assert_eq!(old.server(reply).named(&CLASSIFIER), Some("discord"));
+        let mut odd = padded(hex("00010046 0000ace3"), 72);
+        odd.extend([0x6f, 0x74]);
+        assert_eq!(Talk::udp().client(odd).named(&CLASSIFIER), Some("discord"), "the port of a request is anything");
         assert_eq!(Talk::udp().client(hex("1337cafe0a000000")).named(&CLASSIFIER), Some("discord"));
         for other in [padded(hex("00010046 00000001 01"), 74), padded(hex("00010046"), 73), hex("1337cafe0affffff")] {
             assert_eq!(Talk::udp().client(other).last().named(&CLASSIFIER), None);

@@ -30,16 +30,19 @@ const CHANNEL: usize = 48;
 
 fn classify(view: &FlowView) -> Opinion {
     let mut seen = Seen::default();
+    let mut text = true;
     for way in [Way::ToServer, Way::ToClient] {
         let stream = view.first(way);
-        if !could_be_text(stream) || !seen.read(stream.get(..BYTES).unwrap_or(stream)) {
+        if !could_be_text(stream) {
             return Opinion::No;
         }
+        text &= seen.read(stream.get(..BYTES).unwrap_or(stream));
     }
-    let settled = seen.channels[0].is_some() || view.last || view.pieces.len() >= PATIENCE;
+    // What goes on enciphered (STARTTLS) has said all that it will say.
+    let settled = seen.channels[0].is_some() || view.last || view.pieces.len() >= PATIENCE || !text;
     match seen.weight {
         ENOUGH.. if settled => Opinion::payload("irc", seen.evidence()),
-        _ if view.last => Opinion::No,
+        _ if view.last || !text => Opinion::No,
         0 if view.pieces.len() >= PATIENCE => Opinion::No,
         _ => Opinion::NeedMore,
     }
@@ -54,6 +57,7 @@ fn could_be_text(stream: &[u8]) -> bool {
 #[derive(Default)]
 struct Seen<'a> {
     weight: u32,
+    pinged: bool,
     commands: [Option<&'a [u8]>; 4],
     channels: [Option<&'a [u8]>; 2],
 }
@@ -65,6 +69,9 @@ impl<'a> Seen<'a> {
         for line in lines(stream).take(LINES) {
             if line.iter().all(u8::is_ascii_whitespace) {
                 continue;
+            }
+            if line.contains(&0) {
+                return false;
             }
             match self.line(line) {
                 true => good += 1,
@@ -107,7 +114,8 @@ impl<'a> Seen<'a> {
             b"PRIVMSG" if first.is_some() && trailing(second) => 2,
             b"NOTICE" if first.is_some() && trailing(second) => 2,
             b"CAP" if capability(first, from, second) => 2,
-            b"PING" | b"PONG" if first.is_some() => 1,
+            // Pings of any number weigh as one: others have them too.
+            b"PING" | b"PONG" if first.is_some() => u32::from(!std::mem::replace(&mut self.pinged, true)),
             b"MODE" if first.is_some() && from.is_some() => 1,
             b"MODE" if first.and_then(channel).is_some() => 1,
             b"QUIT" if trailing(first) => 1,
@@ -115,7 +123,7 @@ impl<'a> Seen<'a> {
             b"SERVER" | b"WEBIRC" if second.is_some() && trailing_in(line) => 1,
             b"PASS" | b"WHO" | b"WHOIS" | b"MODE" | b"AWAY" | b"LIST" | b"MOTD" | b"LUSERS" | b"ISON" | b"USERHOST"
             | b"OPER" | b"STARTTLS" | b"AUTHENTICATE" | b"QUIT" | b"PROTOCTL" | b"INVITE" | b"WALLOPS" | b"USER"
-            | b"NAMES" | b"VERSION" | b"PING" => 0,
+            | b"NAMES" | b"VERSION" | b"PING" | b"PONG" => 0,
             _ => return false,
         };
         // A prefix with a user in it (`:nick!user@host`) is IRC's alone.
@@ -256,7 +264,10 @@ mod tests {
     fn lines_of_either_side_and_from_the_middle_will_do() {
         for (client, server) in [
             ("", ":irc.example 001 me :Welcome\r\n"),
-            ("STARTTLS\r\n", ":irc.example 670 me :STARTTLS successful, proceed with TLS handshake\r\n"),
+            (
+                "STARTTLS\r\n\x16\x03\x01\0\x05",
+                ":irc.example 670 me :STARTTLS successful, proceed with TLS handshake\r\n",
+            ),
             ("USER brotest * * * * * \r\n    NICK brotest\r\n", ""),
             ("nick me\nuser me 0 * :Me\n", ""),
             ("CAP REQ :twitch.tv/tags twitch.tv/commands\r\n", ""),
@@ -280,6 +291,7 @@ mod tests {
             ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", ""),
             ("\x00\x01\x02NICK me\r\nUSER a b c d\r\n", ""),
             ("LIST\r\nMODE READER\r\n", "200 news\r\n"),
+            ("HI\nPING 1491069115246\nPING 2\n", "HELLO 2.4\nPONG 1491069075027\nPONG 2\n"),
         ] {
             assert_eq!(Talk::tcp().client(client).server(server).last().named(&CLASSIFIER), None, "{client}");
         }

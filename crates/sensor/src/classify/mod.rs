@@ -189,6 +189,7 @@ pub static CLASSIFIERS: &[Classifier] = &[
     zoom::CLASSIFIER,
     teamspeak::CLASSIFIER,
     stun::CALLS,
+    stun::FRAMED,
     oscar::CLASSIFIER,
     msn::CLASSIFIER,
     telegram::CLASSIFIER,

@@ -172,11 +172,12 @@ impl Streams {
 impl Heard {
     fn step(&mut self, rtp: Rtp) -> Taken {
         let ahead = rtp.sequence.wrapping_sub(self.last.sequence);
-        let time = rtp.timestamp.wrapping_sub(self.last.timestamp);
-        if (1..=STEP).contains(&ahead) && time < 1 << 22 {
+        // Pictures may come in another order than they are shown.
+        let time = rtp.timestamp.wrapping_sub(self.last.timestamp).cast_signed();
+        if (1..=STEP).contains(&ahead) && time.unsigned_abs() < 1 << 22 {
             self.steps += 1;
             self.same += u32::from(rtp.kind == self.last.kind);
-            self.ticks += u32::from(time != 0);
+            self.ticks += u32::from(time > 0);
             self.last = rtp;
         } else if (512..=u16::MAX - 64).contains(&ahead) {
             // Repeats, late ones and losses are forgiven; leaps are not.

@@ -1,9 +1,9 @@
-//! Snapchat calls: QUIC without a server name, and RTP on the same port.
+//! Snapchat calls: Google's QUIC without a server name, or with AddLive's, and RTP on the same port.
 
 use super::rtp::{Rtp, rtcp};
 use super::{Classifier, Inside, Opinion, Over};
 use crate::names::AppProto;
-use crate::view::FlowView;
+use crate::view::{FlowView, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {
     name: "snapchat-call",
@@ -16,8 +16,12 @@ pub(super) const CLASSIFIER: Classifier = Classifier {
 };
 
 fn classify(view: &FlowView) -> Opinion {
-    if view.names.sni.as_deref().is_some_and(|name| !name.ends_with(".addlive.io")) {
-        return Opinion::No;
+    // Versions of Google's QUIC are words: "Q046". Others may clear the bit that tells QUIC from RTP (RFC 9287).
+    let google = view.first(Way::ToServer).get(1..3).is_some_and(|version| matches!(version, [b'Q' | b'T', b'0']));
+    match view.names.sni.as_deref() {
+        Some(name) if name.ends_with(".addlive.io") => {}
+        None if google => {}
+        _ => return Opinion::No,
     }
     let mut heard: [Option<u32>; 2] = [None; 2];
     for piece in view.pieces {
@@ -41,11 +45,14 @@ mod tests {
 
     #[test]
     fn media_must_come_twice_of_one_source() {
-        let quic = hex("c3513034 3650c38046e77aa306ea00000001");
+        let quic = hex("c3 51303436 50c38046e77aa306ea00000001");
         let media = hex("80c90001 8728a61e 12796854 00112233");
         let talk = Talk::udp().inside(AppProto::Quic).client(&quic).server(&quic).client(&media);
         assert_eq!(talk.ask(&CLASSIFIER), Opinion::NeedMore);
         assert_eq!(talk.client(&media).named(&CLASSIFIER), Some("snapchat"));
+        let draft = hex("c6ff0000 2208a128fde632355cb7");
+        let other = Talk::udp().inside(AppProto::Quic).client(draft).client(&media).client(&media);
+        assert_eq!(other.named(&CLASSIFIER), None);
         let mut other = Talk::udp().inside(AppProto::Quic).client(&quic).client(&media).client(&media);
         other.names.sni = Some("www.example.com".into());
         assert_eq!(other.named(&CLASSIFIER), None);

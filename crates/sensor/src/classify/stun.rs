@@ -40,9 +40,20 @@ pub(super) const CALLS: Classifier = Classifier {
     ],
     looks_for: "whose STUN and TURN it is: realm, software, own attributes, company",
     over: Over::Both,
-    inside: Inside::STUN.and(Inside::PLAIN),
+    inside: Inside::STUN,
     classify: calls,
     follow: Some(follow),
+};
+
+/// Names the application of STUN in frames.
+pub(super) const FRAMED: Classifier = Classifier {
+    name: "stun-framed",
+    looks_for: "STUN in frames over TCP, as clients of Teams send it to each other",
+    over: Over::Tcp,
+    inside: Inside::PLAIN,
+    classify: framed,
+    follow: None,
+    ..CALLS
 };
 
 /// Names the protocol alone.
@@ -113,12 +124,6 @@ mod attribute {
 }
 
 fn calls(view: &FlowView) -> Opinion {
-    if view.transport != Transport::Udp && view.names.protocol != crate::names::AppProto::Stun {
-        return framed(view);
-    }
-    if view.names.protocol != crate::names::AppProto::Stun {
-        return Opinion::No;
-    }
     let mut seen = Seen::default();
     let found = each(view, |message| own(message).or_else(|| seen.take(view, message)));
     if let Some((application, evidence)) = found {
@@ -387,7 +392,7 @@ mod tests {
     fn framed_over_tcp() {
         let inner = message(0x0001, &[(0x0006, b"ab:cd"), (0x8070, &[0, 0, 0, 3])]);
         let stream = [&(inner.len() as u16).to_be_bytes()[..], &inner].concat();
-        assert_eq!(Talk::tcp().client(&stream).named(&CALLS), Some("teams"));
-        assert_eq!(Talk::tcp().client("GET / HTTP/1.1\r\n\r\n").named(&CALLS), None);
+        assert_eq!(Talk::tcp().client(&stream).named(&FRAMED), Some("teams"));
+        assert_eq!(Talk::tcp().client("GET / HTTP/1.1\r\n\r\n").named(&FRAMED), None);
     }
 }

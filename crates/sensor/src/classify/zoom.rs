@@ -58,12 +58,12 @@ fn on_media_port(view: &FlowView) -> bool {
     MEDIA.contains(&view.client.port) || MEDIA.contains(&view.server.port)
 }
 
-/// `12345678901234567890` under attribute 0x0101.
+/// Digits that count up under attribute 0x0101.
 fn probe(datagram: &[u8]) -> bool {
     datagram.len() == 44
         && be32(datagram, 0) == Some(0x0001_0018)
         && be32(datagram, 20) == Some(0x0101_0014)
-        && datagram.get(24..) == Some(b"12345678901234567890")
+        && datagram.get(24..43) == Some(b"1234567890123456789")
 }
 
 #[cfg(test)]
@@ -93,7 +93,7 @@ mod tests {
         let mut probe = hex("0001 0018 c15dae63585d14392e582c260403bf30 0101 0014");
         probe.extend(b"12345678901234567890");
         assert_eq!(Talk::udp().client(&probe).named(&CLASSIFIER), Some("zoom"));
-        probe[43] = b'1';
+        probe[42] = b'1';
         assert_eq!(Talk::udp().client(&probe).named(&CLASSIFIER), None);
     }
 }
