@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{MOST_EXTENSIONS, be16};
+use super::{MOST_EXTENSIONS, USUAL_EXTENSIONS, be16};
 use crate::anomaly::{Anomalies, Anomaly};
 
 /// What is kept of an IP header.
@@ -136,7 +136,10 @@ fn v6<'a>(bytes: &'a [u8], odd: &mut Anomalies) -> Option<Packet<'a>> {
     let mut rest = &bytes[40..total.min(bytes.len())];
     let mut left = total - 40;
     let mut header = Header { src: address(8)?, dst: address(24)?, protocol: fixed[6], ttl: fixed[7], carried: 0 };
-    for _ in 0..MOST_EXTENSIONS {
+    for count in 0..MOST_EXTENSIONS {
+        if count == USUAL_EXTENSIONS {
+            odd.add(Anomaly::ExtensionHeaders);
+        }
         let length = match header.protocol {
             // Hop-by-hop, routing, destination options, mobility, HIP, shim6: length in units of eight bytes.
             0 | 43 | 60 | 135 | 139 | 140 => (usize::from(*rest.get(1)?) + 1) * 8,
@@ -176,7 +179,6 @@ fn v6<'a>(bytes: &'a [u8], odd: &mut Anomalies) -> Option<Packet<'a>> {
         rest = after;
         left = left.saturating_sub(length);
     }
-    odd.add(Anomaly::ExtensionHeaders);
     None
 }
 

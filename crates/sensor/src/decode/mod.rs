@@ -23,8 +23,10 @@ pub use transport::{Checksum, Segment, TcpFlags};
 pub const MOST_VLANS: usize = 8;
 /// Tunnels inside each other.
 pub const MOST_TUNNELS: u8 = 8;
-/// IPv6 extension headers of one packet (RFC 7112 allows more, no sender needs them).
-const MOST_EXTENSIONS: u8 = 16;
+/// IPv6 extension headers of one packet that raise no event; no sender needs more.
+const USUAL_EXTENSIONS: u8 = 8;
+/// IPv6 extension headers that are walked at all.
+const MOST_EXTENSIONS: u8 = 64;
 /// MPLS labels of one packet.
 const MOST_LABELS: usize = 16;
 

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use model::Confidence;
 
 use super::derive;
-use super::probe::Probe;
+use super::probe::{Beginning, Probe};
 use crate::Limits;
 use crate::apps::{App, Catalogue};
 use crate::classify::{CLASSIFIERS, Opinion, Said};
@@ -78,47 +78,29 @@ impl Mind {
 
     /// Shows the flow to the classifiers that have not said No. True when one of them needs more.
     fn classify(&mut self, flow: &mut Flow, probe: &mut Probe, protocol: AppProto, last: bool) -> bool {
-        let beginning = &probe.beginning;
         let mut found: Option<(usize, Naming)> = None;
         let mut waiting = false;
-        {
-            let view = FlowView {
-                transport: flow.transport(),
-                client: flow.client,
-                server: flow.server,
-                names: flow.names.as_deref().unwrap_or(&NO_NAMES),
-                lore: &self.lore,
-                catalogue: self.catalogue,
-                midstream: flow.transport() == Transport::Tcp
-                    && flow.tcp.syn(Way::ToServer).is_none()
-                    && flow.tcp.syn(Way::ToClient).is_none(),
-                last,
-                pieces: &beginning.pieces,
-                bytes: [beginning.bytes(Way::ToServer), beginning.bytes(Way::ToClient)],
-            };
-            let mut bits = probe.undecided;
-            while bits != 0 {
-                let index = bits.trailing_zeros() as usize;
-                bits &= bits - 1;
-                let Some(classifier) = CLASSIFIERS.get(index) else { break };
-                if classifier.inside.0 & protocol.bit() == 0 {
-                    continue;
-                }
-                match (classifier.classify)(&view) {
-                    Opinion::No => probe.undecided &= !(1 << index),
-                    Opinion::NeedMore => waiting = true,
-                    Opinion::Yes { application, confidence, evidence } => {
-                        probe.undecided &= !(1 << index);
-                        let Some(app) = self.catalogue.by_id(application) else { continue };
-                        let naming = Naming { app, confidence, evidence };
-                        let better = match (&found, &flow.naming) {
-                            (Some((_, held)), _) | (None, Some(held)) => self.better(held, &naming),
-                            (None, None) => true,
-                        };
-                        if better {
-                            found = Some((index, naming));
-                        }
-                        if found.as_ref().is_some_and(|(_, naming)| !self.catalogue.entry(naming.app).generic) {
+        let view = self.view(flow, &probe.beginning, last);
+        let mut bits = probe.undecided;
+        while bits != 0 {
+            let index = bits.trailing_zeros() as usize;
+            bits &= bits - 1;
+            let Some(classifier) = CLASSIFIERS.get(index) else { break };
+            if classifier.inside.0 & protocol.bit() == 0 {
+                continue;
+            }
+            match (classifier.classify)(&view) {
+                Opinion::No => probe.undecided &= !(1 << index),
+                Opinion::NeedMore => waiting = true,
+                Opinion::Yes { application, confidence, evidence } => {
+                    probe.undecided &= !(1 << index);
+                    let Some(app) = self.catalogue.by_id(application) else { continue };
+                    let naming = Naming { app, confidence, evidence };
+                    let held = found.as_ref().map(|(_, naming)| naming).or(flow.naming.as_ref());
+                    if held.is_none_or(|held| self.better(held, &naming)) {
+                        let specific = !self.catalogue.entry(app).generic;
+                        found = Some((index, naming));
+                        if specific {
                             break;
                         }
                     }
@@ -127,6 +109,7 @@ impl Mind {
         }
         if let Some((index, naming)) = found {
             flow.naming = Some(naming);
+            flow.named_by = Some(index as u8);
             if CLASSIFIERS.get(index).is_some_and(|classifier| classifier.follow.is_some()) {
                 let follow = Follow::Classifier(index as u8);
                 flow.follow = Some(follow);
@@ -134,6 +117,36 @@ impl Mind {
             }
         }
         waiting
+    }
+
+    /// A named stream has been watched for a while: what its classifier sees now may say more about it.
+    pub(super) fn restate(&self, flow: &mut Flow, probe: &Probe) {
+        let Some(classifier) = flow.named_by.and_then(|index| CLASSIFIERS.get(usize::from(index))) else { return };
+        let view = self.view(flow, &probe.beginning, true);
+        if let Opinion::Yes { application, confidence, evidence } = (classifier.classify)(&view)
+            && let Some(naming) = &mut flow.naming
+            && self.catalogue.entry(naming.app).id == application
+            && confidence == naming.confidence
+        {
+            naming.evidence = evidence;
+        }
+    }
+
+    fn view<'a>(&'a self, flow: &'a Flow, beginning: &'a Beginning, last: bool) -> FlowView<'a> {
+        FlowView {
+            transport: flow.transport(),
+            client: flow.client,
+            server: flow.server,
+            names: flow.names.as_deref().unwrap_or(&NO_NAMES),
+            lore: &self.lore,
+            catalogue: self.catalogue,
+            midstream: flow.transport() == Transport::Tcp
+                && flow.tcp.syn(Way::ToServer).is_none()
+                && flow.tcp.syn(Way::ToClient).is_none(),
+            last,
+            pieces: &beginning.pieces,
+            bytes: [beginning.bytes(Way::ToServer), beginning.bytes(Way::ToClient)],
+        }
     }
 
     /// Reads one more payload of a flow that has its name.

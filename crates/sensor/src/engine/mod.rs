@@ -245,7 +245,11 @@ impl Worker {
             if let Some(follow) = flow.follow {
                 self.mind.follow(follow, flow, way, decoded.payload);
             }
-            !probe.watched_enough()
+            let enough = probe.watched_enough();
+            if enough {
+                self.mind.restate(flow, &probe);
+            }
+            !enough
         } else {
             let last = probe.spent();
             if (grown || last) && self.mind.identify(flow, &mut probe, last) {
@@ -292,6 +296,8 @@ impl Worker {
                 self.counters.probes_given_up += 1;
                 self.mind.identify(flow, &mut probe, true);
                 flow.decided = true;
+            } else {
+                self.mind.restate(flow, &probe);
             }
             self.held -= 1;
             self.spare.push(probe);
@@ -304,6 +310,8 @@ impl Worker {
             if !flow.decided {
                 probe.believe();
                 self.mind.identify(&mut flow, &mut probe, true);
+            } else {
+                self.mind.restate(&mut flow, &probe);
             }
             self.held -= 1;
             if self.spare.len() < 1024 {

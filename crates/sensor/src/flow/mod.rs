@@ -70,6 +70,8 @@ pub struct Flow {
     pub(crate) probe: Option<Box<Probe>>,
     /// Named or given up; what is still kept of it is watched for contradictions.
     pub(crate) decided: bool,
+    /// The classifier that named it, by its place in the table.
+    pub(crate) named_by: Option<u8>,
     /// Who reads on.
     pub(crate) follow: Option<Follow>,
 }
@@ -97,6 +99,7 @@ impl Flow {
             tcp: Tcp::default(),
             probe: None,
             decided: false,
+            named_by: None,
             follow: None,
         }
     }
