@@ -18,6 +18,7 @@ pub mod flow;
 mod limits;
 pub mod lore;
 pub mod names;
+pub mod platform;
 pub mod read;
 pub mod reassemble;
 pub mod summary;

@@ -79,7 +79,7 @@ impl Lore {
 }
 
 /// A map of bounded size with expiry. Full, it forgets its oldest entry.
-struct Bounded<K, V> {
+pub(crate) struct Bounded<K, V> {
     hasher: RandomState,
     table: HashTable<u32>,
     /// A ring in order of insertion; `next` is the slot written next.
@@ -89,17 +89,17 @@ struct Bounded<K, V> {
 }
 
 impl<K: Hash + Eq + Copy, V> Bounded<K, V> {
-    fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         Bounded { hasher: RandomState::new(), table: HashTable::new(), slots: Vec::new(), next: 0, most: most.max(1) }
     }
 
-    fn get(&self, key: &K, now: Nanos) -> Option<&V> {
+    pub(crate) fn get(&self, key: &K, now: Nanos) -> Option<&V> {
         let slot = *self.table.find(self.hasher.hash_one(key), |&slot| self.slots[slot as usize].0 == *key)?;
         let (_, value, until) = &self.slots[slot as usize];
         (*until >= now).then_some(value)
     }
 
-    fn insert(&mut self, key: K, value: V, until: Nanos) {
+    pub(crate) fn insert(&mut self, key: K, value: V, until: Nanos) {
         let hash = self.hasher.hash_one(key);
         let slots = &self.slots;
         if let Some(&slot) = self.table.find(hash, |&slot| slots[slot as usize].0 == key) {

@@ -1,11 +1,9 @@
-//! Which application a host name belongs to: the longest entry that is the name or a domain above it.
+//! Whose a host name is: the longest entry that is the name or a domain above it.
 //!
 //! A trie over labels from the right, its edges in one hash table. Most names leave it after two labels,
 //! so that a look-up costs some twenty nanoseconds and allocates nothing.
 
 use hashbrown::HashTable;
-
-use super::App;
 
 /// Most labels that are looked at; names have at most 127.
 const MOST_LABELS: usize = 16;
@@ -15,40 +13,37 @@ const OVERLAYS: &[&str] = &["onion", "i2p", "loki"];
 
 /// Host patterns and whose they are.
 #[derive(Debug)]
-pub(super) struct Hosts {
-    nodes: Vec<Node>,
+pub(crate) struct Hosts<T> {
+    nodes: Vec<Node<T>>,
     edges: HashTable<u32>,
 }
 
 /// A domain that is in a pattern or above one.
-#[derive(Debug, Default)]
-struct Node {
+#[derive(Debug)]
+struct Node<T> {
     parent: u32,
     label: Box<str>,
-    owner: Option<Owner>,
+    owner: Option<T>,
     /// Children whose label has a `*` in it.
     globs: Vec<u32>,
 }
 
-/// Whose a domain and all below it are, until a longer pattern says otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Owner {
-    /// An application's.
-    App(App),
-    /// Nobody's: a carve-out.
-    Nobody,
-}
-
-impl Default for Hosts {
-    fn default() -> Self {
-        Hosts { nodes: vec![Node::default()], edges: HashTable::new() }
+impl<T> Node<T> {
+    fn new(parent: u32, label: &str) -> Self {
+        Node { parent, label: label.into(), owner: None, globs: Vec::new() }
     }
 }
 
-impl Hosts {
+impl<T> Default for Hosts<T> {
+    fn default() -> Self {
+        Hosts { nodes: vec![Node::new(ROOT, "")], edges: HashTable::new() }
+    }
+}
+
+impl<T: Copy> Hosts<T> {
     /// Enters a pattern. In each label `*` stands for any characters, also none; what is below a pattern
     /// belongs to it. Answers who had it before.
-    pub(super) fn insert(&mut self, pattern: &str, owner: Owner) -> Result<Option<Owner>, String> {
+    pub(crate) fn insert(&mut self, pattern: &str, owner: T) -> Result<Option<T>, String> {
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '*');
         let labels = || pattern.rsplit('.');
         if labels().any(|label| label.is_empty() || !label.chars().all(allowed)) {
@@ -74,7 +69,7 @@ impl Hosts {
             return found;
         }
         let new = self.nodes.len() as u32;
-        self.nodes.push(Node { parent, label: label.into(), ..Node::default() });
+        self.nodes.push(Node::new(parent, label));
         if label.contains('*') {
             self.nodes[parent as usize].globs.push(new);
         }
@@ -93,7 +88,7 @@ impl Hosts {
     }
 
     /// Whose this name is. A label without `*` goes before one with.
-    pub(super) fn owner(&self, name: &str) -> Option<App> {
+    pub(crate) fn owner(&self, name: &str) -> Option<T> {
         let name = name.strip_suffix('.').unwrap_or(name);
         let (mut at, mut best) = (ROOT, None);
         for label in name.as_bytes().rsplit(|&byte| byte == b'.').take(MOST_LABELS) {
@@ -107,10 +102,7 @@ impl Hosts {
             best = owner_of(next).or_else(|| glob().and_then(owner_of)).or(best);
             at = next;
         }
-        match best? {
-            Owner::App(app) => Some(app),
-            Owner::Nobody => None,
-        }
+        best
     }
 }
 
@@ -148,10 +140,10 @@ fn hash(parent: u32, label: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    fn hosts(patterns: &[(&str, Option<u16>)]) -> Hosts {
+    fn hosts(patterns: &[(&str, Option<u16>)]) -> Hosts<Option<u16>> {
         let mut hosts = Hosts::default();
         for (pattern, app) in patterns {
-            hosts.insert(pattern, app.map_or(Owner::Nobody, |app| Owner::App(App(app)))).unwrap();
+            hosts.insert(pattern, *app).unwrap();
         }
         hosts
     }
@@ -201,7 +193,7 @@ mod tests {
             (".", None),
             ("..chat.example", Some(1)),
         ] {
-            assert_eq!(hosts.owner(name), app.map(App), "{name}");
+            assert_eq!(hosts.owner(name).flatten(), app, "{name}");
         }
     }
 
@@ -210,7 +202,7 @@ mod tests {
         for pattern in
             ["com", "*.com", "*.com.*", "a.*", "", ".example.org", "example.org.", "Example.org", "exa mple.org"]
         {
-            assert!(Hosts::default().insert(pattern, Owner::Nobody).is_err(), "{pattern}");
+            assert!(Hosts::default().insert(pattern, 1).is_err(), "{pattern}");
         }
     }
 
@@ -218,7 +210,7 @@ mod tests {
     fn endless_names_end() {
         let hosts = hosts(&[("chat.example", Some(1))]);
         let name = format!("{}chat.example", "a.".repeat(5000));
-        assert_eq!(hosts.owner(&name), Some(App(1)));
+        assert_eq!(hosts.owner(&name), Some(Some(1)));
         assert_eq!(hosts.owner(&".".repeat(5000)), None);
     }
 }

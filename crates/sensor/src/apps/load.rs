@@ -10,9 +10,8 @@ use toml::Spanned;
 
 use super::agents::Agents;
 use super::entry::{self, Entry, MOST_BYTES, Problem, Source};
-use super::hosts::Owner;
 use super::ranges::Ranges;
-use super::{App, Application, Catalogue, port_key};
+use super::{App, Application, Catalogue, Owner, port_key};
 
 /// The files that come with the program: name and text.
 pub(super) const BUNDLED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/apps.rs"));

@@ -23,8 +23,9 @@ mod ranges;
 pub use entry::Problem;
 pub use explain::{Explanation, Reader, Row, explain, reference, rows, table};
 
+pub(crate) use hosts::Hosts;
+
 use agents::Agents;
-use hosts::Hosts;
 use ranges::Ranges;
 
 /// An application: an index into the catalogue.
@@ -83,12 +84,30 @@ pub struct Evidence {
     pub ports: Vec<String>,
 }
 
+/// Whose a host is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    /// An application's.
+    App(App),
+    /// Nobody's, though it lies below an application's: a carve-out.
+    Nobody,
+}
+
+impl Owner {
+    fn app(self) -> Option<App> {
+        match self {
+            Owner::App(app) => Some(app),
+            Owner::Nobody => None,
+        }
+    }
+}
+
 /// Every known application and the look-ups into them.
 #[derive(Debug, Default)]
 pub struct Catalogue {
     applications: Vec<Application>,
-    hosts: Hosts,
-    certificate_hosts: Hosts,
+    hosts: Hosts<Owner>,
+    certificate_hosts: Hosts<Owner>,
     certificate_names: HashMap<Box<str>, App>,
     alpn: HashMap<Box<str>, App>,
     ja4: HashMap<Box<str>, App>,
@@ -134,7 +153,7 @@ impl Catalogue {
 
     /// By a host name: server name, HTTP host or DNS name; lower case, no final dot.
     pub fn by_host(&self, host: &str) -> Option<App> {
-        self.hosts.owner(host)
+        self.hosts.owner(host).and_then(Owner::app)
     }
 
     /// By a name in a server certificate: a host, also with `*.` before it, or who holds or issued it.
@@ -143,7 +162,7 @@ impl Catalogue {
         lower.make_ascii_lowercase();
         let name = std::str::from_utf8(&lower).ok()?;
         match name.strip_prefix("*.").unwrap_or(name) {
-            host if is_host(host) => self.certificate_hosts.owner(host),
+            host if is_host(host) => self.certificate_hosts.owner(host).and_then(Owner::app),
             _ => self.certificate_names.get(name).copied(),
         }
     }
