@@ -34,9 +34,6 @@ const SVCB: u16 = 64;
 const HTTPS: u16 = 65;
 const ANY: u16 = 255;
 
-/// NetBIOS name service's NB and NBSTAT (RFC 1002 section 4.2.1.3); DNS calls them NIMLOC and SRV.
-const NETBIOS: [u16; 2] = [32, 33];
-
 /// A message that was found to be DNS.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
@@ -78,7 +75,7 @@ pub fn read(message: &[u8]) -> Option<Message<'_>> {
             // Cut off, unless it is the first.
             return (index > 0 && truncated(message, at, QUESTION)).then_some(found);
         };
-        if index == 0 && NETBIOS.contains(&question.kind) && is_netbios(message, at) {
+        if index == 0 && question.kind == SRV && is_netbios(message, at) {
             return None;
         }
         at = question.end;
@@ -88,6 +85,9 @@ pub fn read(message: &[u8]) -> Option<Message<'_>> {
         let Some(record) = record(message, at) else {
             return ((questions > 0 || index > 0) && truncated(message, at, RECORD)).then_some(found);
         };
+        if index == 0 && record.kind == SRV && is_netbios(message, at) {
+            return None;
+        }
         at = record.end;
     }
     (at == message.len()).then_some(found)
@@ -269,9 +269,10 @@ fn runs_out(mut name: &[u8]) -> bool {
     }
 }
 
-/// Types in IANA's registry that are seen, without those for private use.
+/// Types in IANA's registry that are seen, without those for private use, and without NIMLOC: nobody uses it, and its
+/// number is that of NetBIOS's NB (RFC 1002 section 4.2.1.3).
 fn is_type(kind: u16) -> bool {
-    matches!(kind, 1..=66 | 99..=109 | 128 | 249..=263 | 32768..=32769)
+    matches!(kind, 1..=31 | 33..=66 | 99..=109 | 128 | 249..=263 | 32768..=32769)
 }
 
 /// IN, CH, HS, NONE and ANY; the highest bit is multicast DNS's.
@@ -279,7 +280,7 @@ fn is_class(class: u16) -> bool {
     matches!(class & 0x7fff, 1 | 3 | 4 | 254 | 255)
 }
 
-/// NetBIOS names are 32 letters from A to P (RFC 1001 section 14.1).
+/// NetBIOS's NBSTAT has the number of SRV, but its names are 32 letters from A to P (RFC 1001 section 14.1).
 fn is_netbios(message: &[u8], at: usize) -> bool {
     message.get(at) == Some(&32)
         && message.get(at + 1..at + 33).is_some_and(|label| label.iter().all(|byte| matches!(byte, b'A'..=b'P')))

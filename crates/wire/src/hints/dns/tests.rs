@@ -108,6 +108,8 @@ fn what_is_no_dns_is_refused() {
         [header(0x0100, [1, 0, 0, 0]), asked(&labels("a.test"), 0x7777)].concat(),
         [header(0x0100, [1, 0, 0, 0]), asked(&[64, 1, 0], 1)].concat(),
         [header(0x0110, [1, 0, 0, 0]), asked(&netbios, 33)].concat(),
+        [header(0x8400, [0, 1, 0, 0]), answer(&netbios, 33, &[0; 50])].concat(),
+        [header(0x8400, [0, 1, 0, 0]), answer(&netbios, 32, &[0; 6])].concat(),
         [header(0x8180, [1, 1, 0, 0]), good, answer(&[0xc0, 12], 1, &[1, 2, 3])].concat(),
         loops,
     ] {
