@@ -1,7 +1,7 @@
 //! Packet headers that come before keys are agreed on.
 
 use super::super::cursor::Cursor;
-use super::version::{Family, V2, family};
+use super::version::{Family, V2, V2_DRAFT, family};
 
 /// Longest connection id, RFC 9000 section 17.2.
 const LONGEST_ID: usize = 20;
@@ -92,7 +92,7 @@ pub(super) fn long(datagram: &[u8]) -> Option<Long<'_>> {
 fn kind(first: u8, version: u32) -> Kind {
     let bits = first >> 4 & 3;
     // Version 2 counts from one further on, RFC 9369 section 3.2.
-    let bits = if version == V2 { bits.wrapping_sub(1) & 3 } else { bits };
+    let bits = if matches!(version, V2 | V2_DRAFT) { bits.wrapping_sub(1) & 3 } else { bits };
     match bits {
         0 => Kind::Initial,
         3 => Kind::Retry,

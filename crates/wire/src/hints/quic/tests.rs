@@ -32,7 +32,7 @@ fn appendix_frame() -> Vec<u8> {
 fn initial(version: u32, keys_of: &[u8], destination: &[u8], number: u32, mut frames: Vec<u8>) -> Vec<u8> {
     let keys = Keys::derive(&version::derivations(version)[0], keys_of).unwrap();
     frames.resize(frames.len().max(1162), 0);
-    let first = if version == V2 { 0xd3 } else { 0xc3 };
+    let first = if matches!(version, V2 | version::V2_DRAFT) { 0xd3 } else { 0xc3 };
     let mut packet = vec![first];
     packet.extend(version.to_be_bytes());
     packet.push(destination.len() as u8);

@@ -5,7 +5,7 @@ pub(super) const V1: u32 = 1;
 /// QUIC 2, RFC 9369.
 pub(super) const V2: u32 = 0x6b33_43cf;
 /// QUIC 2 while it was a draft.
-const V2_DRAFT: u32 = 0x709a_50c4;
+pub(super) const V2_DRAFT: u32 = 0x709a_50c4;
 
 const Q050: u32 = u32::from_be_bytes(*b"Q050");
 const T050: u32 = u32::from_be_bytes(*b"T050");
