@@ -1,6 +1,7 @@
 //! Discord voice: how clients learn their address, and the keepalives of the voice servers.
 
-use super::bytes::{array, be32, le32};
+use super::bytes::{array, be32, byte, le32};
+use super::rtp::Rtp;
 use super::{Classifier, Inside, Opinion, Over};
 use crate::view::{FlowView, Way};
 
@@ -17,7 +18,9 @@ pub(super) const CLASSIFIER: Classifier = Classifier {
 fn classify(view: &FlowView) -> Opinion {
     let mut waiting = false;
     let mut old: Option<[u8; 4]> = None;
+    let mut sound = 0;
     for (way, datagram) in view.all_datagrams().take(6) {
+        sound += u32::from(on_voice_port(view) && opus(datagram));
         match datagram.len() {
             // Type, length 70, synchronisation source, address, port: a request holds no address yet.
             74 if be32(datagram, 0) == Some(0x0001_0046) && zeroes(datagram, 8, 72) => {
@@ -40,7 +43,22 @@ fn classify(view: &FlowView) -> Opinion {
             _ => {}
         }
     }
-    if waiting && !view.last && view.pieces.len() < 6 { Opinion::NeedMore } else { Opinion::No }
+    if sound >= 3 {
+        return Opinion::behaviour("discord", "voice like Discord's: port, payload type, low source numbers");
+    }
+    if (waiting || sound > 0) && !view.last && view.pieces.len() < 6 { Opinion::NeedMore } else { Opinion::No }
+}
+
+/// The ports of voice servers.
+fn on_voice_port(view: &FlowView) -> bool {
+    (50000..=50050).contains(&view.server.port)
+}
+
+/// RTP as Discord sends sound: payload type 120, a header extension, sources counted up rather than drawn.
+fn opus(datagram: &[u8]) -> bool {
+    byte(datagram, 0) == Some(0x90)
+        && byte(datagram, 1).is_some_and(|kind| kind & 0x7f == 120)
+        && Rtp::read(datagram, true).is_some_and(|rtp| (1..0x100_0000).contains(&rtp.source))
 }
 
 /// The port at the end of a request is left as memory had it.
@@ -66,12 +84,16 @@ mod tests {
     }
 
     #[test]
-    fn discovery_old_and_new() {
+    fn discovery_keepalives_and_voice() {
         assert_eq!(Talk::udp().client(padded(hex("00010046 0000ace3"), 74)).named(&CLASSIFIER), Some("discord"));
         let old = Talk::udp().client(padded(hex("0000ace3"), 70));
         assert_eq!(old.ask(&CLASSIFIER), Opinion::NeedMore);
         let reply = padded([&hex("0000ace3")[..], b"198.51.100.7"].concat(), 70);
         assert_eq!(old.server(reply).named(&CLASSIFIER), Some("discord"));
+        let voice = hex("90786da4 3af21d23 0000ace3 bede0001 e76c982e 65c2c9eb");
+        let talk = Talk::udp().port(50004).client(&voice).client(&voice).client(&voice);
+        assert_eq!(talk.named(&CLASSIFIER), Some("discord"));
+        assert_eq!(Talk::udp().client(&voice).client(&voice).client(&voice).named(&CLASSIFIER), None);
         let mut odd = padded(hex("00010046 0000ace3"), 72);
         odd.extend([0x6f, 0x74]);
         assert_eq!(Talk::udp().client(odd).named(&CLASSIFIER), Some("discord"), "the port of a request is anything");

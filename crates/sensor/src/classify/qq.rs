@@ -37,6 +37,9 @@ fn classify(view: &FlowView) -> Opinion {
 }
 
 fn datagrams(view: &FlowView) -> Opinion {
+    if bracketed(view.first(Way::ToServer)) {
+        return Opinion::payload("qq", "QQ packet in brackets");
+    }
     let Some(first) = packet(view.first(Way::ToServer)) else { return Opinion::No };
     if PORTS.iter().any(|&port| view.port(port)) && first.number >= 10_000 {
         return Opinion::payload("qq", "QQ packet (OICQ)");
@@ -54,6 +57,9 @@ fn stream(view: &FlowView) -> Opinion {
         let length = usize::from(be16(stream, 0)?);
         packet(stream.get(2..length)?)
     };
+    if bracketed(view.first(Way::ToServer)) {
+        return Opinion::payload("qq", "QQ packet in brackets");
+    }
     match byte(view.first(Way::ToServer), 2) {
         Some(2) => {}
         None if !view.last && view.first(Way::ToServer).len() < 3 => return Opinion::NeedMore,
@@ -64,6 +70,16 @@ fn stream(view: &FlowView) -> Opinion {
         _ if view.pieces.len() < 4 && !view.last => Opinion::NeedMore,
         _ => Opinion::No,
     }
+}
+
+/// `(`, the lengths of head and body, both, `)`: newer clients' transfers.
+fn bracketed(bytes: &[u8]) -> bool {
+    let lengths = be32(bytes, 1).zip(be32(bytes, 5)).map(|(head, body)| u64::from(head) + u64::from(body) + 10);
+    bytes.len() >= 30
+        && bytes.first() == Some(&b'(')
+        && bytes.last() == Some(&b')')
+        && lengths == Some(bytes.len() as u64)
+        && be32(bytes, 1).is_some_and(|head| head >= 10)
 }
 
 /// 0x02, version, command, sequence, number, something enciphered, 0x03.
@@ -96,6 +112,10 @@ mod tests {
         let reply = hex("02 3b0b 0001 0017 561f0c7b 000000000000 8877 03");
         assert_eq!(Talk::udp().port(8000).client(&ask).named(&CLASSIFIER), Some("qq"));
         assert_eq!(Talk::udp().client(&ask).ask(&CLASSIFIER), Opinion::NeedMore);
+        let mut newer = hex("28 0000000c 00000010");
+        newer.resize(9 + 28, 8);
+        assert_eq!(Talk::tcp().client([&newer[..], b"]"].concat()).last().named(&CLASSIFIER), None);
+        assert_eq!(Talk::tcp().client([&newer[..], b")"].concat()).named(&CLASSIFIER), Some("qq"));
         assert_eq!(Talk::udp().client(&ask).server(&reply).named(&CLASSIFIER), Some("qq"));
         let framed = |packet: &[u8]| [&(packet.len() as u16 + 2).to_be_bytes()[..], packet].concat();
         assert_eq!(Talk::tcp().client(framed(&ask)).server(framed(&reply)).named(&CLASSIFIER), Some("qq"));

@@ -157,7 +157,7 @@ fn follow(said: &Said, lore: &mut Lore) {
         let application = match media {
             sdp::Media::Audio | sdp::Media::Video => "rtp",
             sdp::Media::Message => "msrp",
-            sdp::Media::Image => "sip",
+            sdp::Media::Image => "t38",
             sdp::Media::Application if floor => "bfcp",
             sdp::Media::Application => return,
         };

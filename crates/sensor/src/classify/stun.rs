@@ -113,10 +113,11 @@ mod attribute {
     /// Of the drafts before TURN; Microsoft and Google kept it.
     pub(super) const MAGIC_COOKIE: u16 = 0x000f;
     pub(super) const PEER: u16 = 0x0012;
-    /// MS-TURN and MS-ICE: version, service quality, implementation version.
-    pub(super) const MS_VERSION: u16 = 0x8008;
-    pub(super) const MS_QUALITY: u16 = 0x8055;
+    /// MS-ICE: implementation version.
     pub(super) const MS_IMPLEMENTATION: u16 = 0x8070;
+    /// MS-TURN and MS-ICE: what else only Microsoft's clients and servers send: version, mapped address, sequence,
+    /// candidate, service quality, multiplexed session and the like.
+    pub(super) const MS: [u16; 10] = [0x8006, 0x8008, 0x8020, 0x8032, 0x8036, 0x8037, 0x8050, 0x8054, 0x8055, 0x8095];
     /// Google: kind of network; kept by everything built on its WebRTC.
     pub(super) const NETWORK: u16 = 0xc057;
     /// Google's relays: where a session comes from.
@@ -193,7 +194,11 @@ fn each<T>(view: &FlowView, mut f: impl FnMut(&Stun) -> Option<T>) -> Option<T> 
 /// What one message tells.
 fn own(message: &Stun) -> Option<(&'static str, String)> {
     use attribute::*;
-    let (mut cookie, mut version, mut quality) = (false, false, false);
+    // WhatsApp's own methods.
+    if !message.classic() && (0x200..=0x205).contains(&message.method()) {
+        return Some(("whatsapp", format!("STUN method {:#05x} of WhatsApp", message.method())));
+    }
+    let (mut cookie, mut microsoft) = (false, 0);
     for (kind, value) in message.attributes().take(24) {
         match kind {
             0x4000..=0x4007 if !message.classic() => {
@@ -206,12 +211,11 @@ fn own(message: &Stun) -> Option<(&'static str, String)> {
                 return Some(("googlemeet", format!("STUN attribute {kind:#06x} of Google")));
             }
             MAGIC_COOKIE => cookie = be32(value, 0) == Some(0x72c6_4bc6),
-            MS_VERSION => version = value.len() == 4,
-            MS_QUALITY => quality = value.len() == 4,
+            kind if MS.contains(&kind) => microsoft += 1,
             _ => {}
         }
     }
-    if version && (cookie || quality) {
+    if microsoft + u32::from(cookie && microsoft > 0) >= 2 {
         return Some(("teams", "TURN of Microsoft (MS-TURN)".to_owned()));
     }
     if let Some(realm) = message.realm().filter(|realm| realm.len() <= 128) {
@@ -256,6 +260,11 @@ impl Seen {
         let media = [view.server.port, view.client.port].iter().any(|port| (8801..=8810).contains(port));
         if media && message.username().is_some_and(identifiers) {
             return Some(("zoom", "ICE user names of Zoom".to_owned()));
+        }
+        // The ports of Google's media servers, and user names as only they give them.
+        let long = message.username().is_some_and(|name| server_part(name) >= 16);
+        if (19305..=19309).contains(&view.server.port) && long && message.attribute(NETWORK).is_some() {
+            return Some(("googlemeet", "ICE requests to Google's media servers".to_owned()));
         }
         self.google |= message.class() == Class::Request && message.attribute(NETWORK).is_some();
         // Google's servers put the user name first into their answers; others leave it out.
@@ -340,6 +349,9 @@ mod tests {
             (0x0001, &[(0x0006, b"ab:cd"), (0x8070, &[0, 0, 0, 3])], Some("teams")),
             (0x0003, &[(0x000f, &[0x72, 0xc6, 0x4b, 0xc6]), (0x8008, &[0, 0, 0, 6])], Some("teams")),
             (0x0003, &[(0x000f, &[0x72, 0xc6, 0x4b, 0xc6])], None),
+            (0x0001, &[(0x8055, &[0, 2, 0, 2]), (0x8095, &[1; 8])], Some("teams")),
+            (0x0001, &[(0x8055, &[0, 2, 0, 2])], None),
+            (0x0804, &[(0x0008, &[9; 20])], Some("whatsapp")),
             (0x0101, &[(0x8022, b"ice4j.org")], Some("jitsi")),
             (0x0113, &[(0x0014, b"example.org")], None),
             (0x0001, &[(0x0006, b"ab:cd"), (0xc057, &[0, 3, 0, 10])], None),

@@ -31,7 +31,7 @@ impl Talk {
         Talk {
             transport,
             client: end([192, 0, 2, 1], 40000),
-            server: end([198, 51, 100, 2], 50000),
+            server: end([198, 51, 100, 2], 60000),
             names: Names::default(),
             lore: Lore::new(16),
             midstream: false,

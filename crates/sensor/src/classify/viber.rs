@@ -1,6 +1,6 @@
 //! Viber: the packets of its servers over TCP and the datagrams of its calls.
 
-use super::bytes::{array, be16, le16};
+use super::bytes::{array, be16, byte, le16};
 use super::{Classifier, Inside, Opinion, Over};
 use crate::view::{FlowView, Transport, Way};
 
@@ -16,7 +16,7 @@ pub(super) const CLASSIFIER: Classifier = Classifier {
 
 /// Kinds of call datagrams and the one length that each has.
 const KINDS: &[(u16, u32)] =
-    &[(0x01, 257), (0x03, 12), (0x09, 20), (0x0b, 34), (0x0c, 76), (0x11, 18), (0x19, 34), (0x1a, 20)];
+    &[(0x01, 257), (0x03, 12), (0x09, 20), (0x0b, 34), (0x0c, 76), (0x11, 18), (0x19, 34), (0x1a, 20), (0x1b, 34)];
 
 fn classify(view: &FlowView) -> Opinion {
     match view.transport {
@@ -25,17 +25,25 @@ fn classify(view: &FlowView) -> Opinion {
     }
 }
 
-/// Length (little-endian), session, and a fixed pattern: `fcff` or `0380`/`0580` after it.
+/// Length (little-endian), then the client's session and `fcff`, or the server's `0380` and 10.
 fn server(view: &FlowView) -> Opinion {
-    let stream = view.first(Way::ToServer);
-    if stream.len() < 12 {
-        return if view.last { Opinion::No } else { Opinion::NeedMore };
+    let (client, server) = (view.first(Way::ToServer), view.first(Way::ToClient));
+    let whole =
+        |stream: &[u8]| le16(stream, 0).is_some_and(|length| length >= 16 && usize::from(length) <= stream.len());
+    if whole(client) && be16(client, 6) == Some(0xfcff) && matches!(array(client, 8), Some([1..=9, 0x80])) {
+        return Opinion::payload("viber", "Viber server packet");
     }
-    let length = le16(stream, 0).map(usize::from);
-    let shaped = be16(stream, 6) == Some(0xfcff)
-        && matches!(array(stream, 8), Some([1..=9, 0x80]))
-        && length.is_some_and(|length| length >= 16 && length <= stream.len());
-    if shaped { Opinion::payload("viber", "Viber server packet") } else { Opinion::No }
+    if whole(server)
+        && be16(server, 4) == Some(0x0380)
+        && array(server, 6) == Some([0; 4])
+        && byte(server, 10) == Some(10)
+    {
+        return Opinion::payload("viber", "Viber server packet");
+    }
+    match client.len() < 12 && server.len() < 12 && !view.last {
+        true => Opinion::NeedMore,
+        false => Opinion::No,
+    }
 }
 
 /// A call's number, then kind: each kind has its length, and all of a call its number.
@@ -99,6 +107,7 @@ mod tests {
 
     #[test]
     fn server_packets_hold_their_length() {
+        assert_eq!(Talk::tcp().server(datagram("1600 7605 0380 00000000 0a00", 22)).named(&CLASSIFIER), Some("viber"));
         let packet = datagram("6000 add4dc17 fcff 0380 5900", 96);
         assert_eq!(Talk::tcp().client(packet).named(&CLASSIFIER), Some("viber"));
         assert_eq!(Talk::tcp().client(datagram("6000 add4dc17 fcff 0300", 96)).named(&CLASSIFIER), None);
