@@ -1,7 +1,8 @@
 //! Ethereum's devp2p: node discovery (version 4) and RLPx. Discovery version 5 is masked with the id of the
 //! node it is sent to, and can't be told without knowing it.
 
-use super::bytes::{array, be16, byte};
+use super::bytes::{array, byte};
+use super::secp256k1::is_point;
 use super::{Classifier, Inside, Opinion, Over};
 use crate::view::{FlowView, Way};
 
@@ -22,7 +23,7 @@ pub(crate) const UDP: Classifier = Classifier {
 pub(crate) const TCP: Classifier = Classifier {
     name: "ethereum-rlpx",
     applications: &[ID],
-    looks_for: "RLPx's key exchange: both sides' first messages of exactly the size they say, with a point of the curve",
+    looks_for: "RLPx's key exchange: a first message of exactly the size it says, with a point of Ethereum's curve",
     over: Over::Tcp,
     inside: Inside::PLAIN,
     classify: classify_tcp,
@@ -31,9 +32,10 @@ pub(crate) const TCP: Classifier = Classifier {
 
 /// Where the kind stands in a discovery packet: after the hash and the signature.
 const KIND: usize = 97;
-/// Before RLPx gave sizes, its two first messages had these.
+/// The size of RLPx's first message, from the smallest to what padding makes of it (EIP-8).
+const SIZES: std::ops::RangeInclusive<usize> = 260..=1024;
+/// Its size before it said so.
 const OLD_AUTH: usize = 307;
-const OLD_ACK: usize = 210;
 
 fn classify_udp(view: &FlowView) -> Opinion {
     let Some(piece) = view.pieces.first() else { return Opinion::NeedMore };
@@ -132,39 +134,31 @@ fn item(bytes: &[u8]) -> Option<(Item<'_>, &[u8])> {
 }
 
 fn classify_tcp(view: &FlowView) -> Opinion {
-    let (asked, answered) = (view.first(Way::ToServer), view.first(Way::ToClient));
+    let asked = view.first(Way::ToServer);
     let Some([first, second, third]) = array::<3>(asked, 0) else {
-        return if answered.is_empty() { Opinion::NeedMore } else { Opinion::No };
+        return if view.first(Way::ToClient).is_empty() { Opinion::NeedMore } else { Opinion::No };
     };
     let sized = usize::from(u16::from_be_bytes([first, second])) + 2;
-    // The size is followed by an uncompressed point; without the size the point comes first.
-    let expected = match (first, third) {
-        (_, 4) if (260..=1024).contains(&sized) => Some(sized),
-        (4, _) => Some(OLD_AUTH),
-        _ => None,
+    // The size is followed by an uncompressed point; without a size the point comes first.
+    let (at, size) = match (first, third) {
+        (_, 4) if SIZES.contains(&sized) => (3, sized),
+        (4, _) => (1, OLD_AUTH),
+        _ => return Opinion::No,
     };
-    let Some(expected) = expected else { return Opinion::No };
-    if answered.is_empty() {
-        return if asked.len() <= expected && view.pieces.len() < 6 { Opinion::NeedMore } else { Opinion::No };
-    }
-    let turn = view
-        .pieces
-        .iter()
-        .take_while(|piece| piece.way == Way::ToServer)
-        .map(|piece| u64::from(piece.len))
-        .sum::<u64>();
-    if turn != expected as u64 {
+    let turn = view.pieces.iter().take_while(|piece| piece.way == Way::ToServer);
+    let said = turn.map(|piece| piece.len as usize).fold(0, usize::saturating_add);
+    if said > size || view.midstream {
         return Opinion::No;
     }
-    let size = usize::from(be16(answered, 0).unwrap_or(0)) + 2;
-    let right = if expected == OLD_AUTH && third != 4 {
-        byte(answered, 0) == Some(4) && answered.len() >= OLD_ACK
-    } else {
-        (180..=1024).contains(&size) && byte(answered, 2) == Some(4) && answered.len() >= size
+    let (Some(x), Some(y)) = (array::<32>(asked, at), array::<32>(asked, at + 32)) else {
+        return if view.pieces.len() < 6 { Opinion::NeedMore } else { Opinion::No };
     };
-    match right {
+    if !is_point(&x, &y) {
+        return Opinion::No;
+    }
+    match said == size {
         true => Opinion::payload(ID, "RLPx key exchange"),
-        false if answered.len() < OLD_ACK && view.pieces.len() < 8 => Opinion::NeedMore,
+        false if view.pieces.len() < 6 => Opinion::NeedMore,
         false => Opinion::No,
     }
 }
@@ -197,15 +191,16 @@ mod tests {
 
     #[test]
     fn key_exchange() {
-        let sized = |size: u16| [&size.to_be_bytes()[..], &[4], &vec![9; usize::from(size) - 1]].concat();
-        let (auth, ack) = (sized(480), sized(400));
-        assert_eq!(Talk::tcp().client(&auth).ask(&TCP), Opinion::NeedMore);
-        assert_eq!(Talk::tcp().client(&auth).server(&ack).named(&TCP), Some(ID));
-        assert_eq!(Talk::tcp().client(&auth[..470]).server(&ack).ask(&TCP), Opinion::No);
-        assert_eq!(
-            Talk::tcp().client([&[4][..], &[9; 306]].concat()).server([&[4][..], &[9; 209]].concat()).named(&TCP),
-            Some(ID)
-        );
-        assert_eq!(Talk::tcp().client(&auth).server("HTTP/1.1 400 Bad Request\r\n").last().named(&TCP), None);
+        // The curve's generator does for a key.
+        let point = hex("04 79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798
+                483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8");
+        let auth = [&480u16.to_be_bytes()[..], &point, &[9; 480 - 65]].concat();
+        assert_eq!(Talk::tcp().client(&auth).named(&TCP), Some(ID));
+        assert_eq!(Talk::tcp().client(&auth[..300]).ask(&TCP), Opinion::NeedMore);
+        assert_eq!(Talk::tcp().client([&auth[..], &[9]].concat()).ask(&TCP), Opinion::No);
+        assert_eq!(Talk::tcp().client([&point[..], &[9; OLD_AUTH - 65]].concat()).named(&TCP), Some(ID));
+        let mut other = auth;
+        other[40] ^= 1;
+        assert_eq!(Talk::tcp().client(&other).ask(&TCP), Opinion::No);
     }
 }

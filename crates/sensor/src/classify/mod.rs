@@ -54,12 +54,14 @@ mod i2p;
 mod kontiki;
 mod libp2p;
 mod peers;
+mod secp256k1;
 mod sharing;
 mod soulseek;
 mod syncing;
 mod television;
 mod thunder;
 mod tor;
+mod ultrasurf;
 
 use std::borrow::Cow;
 
@@ -236,6 +238,7 @@ pub static CLASSIFIERS: &[Classifier] = &[
     fasttrack::UDP,
     ares::TCP,
     thunder::THUNDER,
+    thunder::HTTP,
     kontiki::UDP,
     television::TCP,
     television::UDP,
@@ -243,7 +246,9 @@ pub static CLASSIFIERS: &[Classifier] = &[
     syncing::TCP,
     syncing::UDP,
     sharing::TCP,
+    sharing::UDP,
     i2p::TCP,
     tor::TLS,
+    ultrasurf::TLS,
     bittorrent::ENCRYPTED,
 ];

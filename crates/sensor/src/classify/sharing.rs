@@ -1,7 +1,7 @@
 //! Smaller file-sharing networks that say in plain words what they are: Freenet's clients, OpenFT, WinMX and
 //! other OpenNap clients, appleJuice, Aimini.
 
-use super::bytes::{contains, first_line, lines, number, words};
+use super::bytes::{be16, contains, first_line, lines, number, words};
 use super::{Classifier, Inside, Opinion, Over};
 use crate::view::{FlowView, Way};
 
@@ -15,6 +15,41 @@ pub(crate) const TCP: Classifier = Classifier {
     classify,
     follow: None,
 };
+
+/// Aimini over UDP.
+pub(crate) const UDP: Classifier = Classifier {
+    name: "aimini-udp",
+    applications: &["aimini"],
+    looks_for: "four datagrams in a row of Aimini's kinds, each of the size of its kind",
+    over: Over::Udp,
+    inside: Inside::PLAIN,
+    classify: aimini,
+    follow: None,
+};
+
+fn aimini(view: &FlowView) -> Opinion {
+    for piece in view.pieces.iter().take(4) {
+        let kind = view.bytes_of(piece).and_then(|bytes| be16(bytes, 0));
+        let Some(kind) = kind else { return Opinion::No };
+        let fits = matches!(
+            (kind, piece.len),
+            (0x0101, 88)
+                | (0x0102, 104)
+                | (0x010b, 64)
+                | (0x010c, 16)
+                | (0x0115, 88 | 101..)
+                | (0x0165 | 0x0166 | 0x01c9, 136)
+                | (0x01ca, 32)
+        );
+        if !fits {
+            return Opinion::No;
+        }
+    }
+    match view.pieces.len() {
+        0..=3 => Opinion::NeedMore,
+        _ => Opinion::payload("aimini", "Aimini datagrams"),
+    }
+}
 
 fn classify(view: &FlowView) -> Opinion {
     let (asked, answered) = (view.first(Way::ToServer), view.first(Way::ToClient));
@@ -86,6 +121,15 @@ mod tests {
         assert_eq!(Talk::tcp().client("ClientHello there\n").ask(&TCP), Opinion::No);
         let headers = "GET / HTTP/1.0\r\nX-OpenftAlias: me\r\n\r\n";
         assert_eq!(Talk::tcp().client(headers).named(&TCP), Some("openft"));
+    }
+
+    #[test]
+    fn aimini_in_a_row() {
+        let one = |kind: u8, size: usize| [&[1, kind][..], &vec![7; size - 2]].concat();
+        let talk = || Talk::udp().client(one(0x0b, 64)).server(one(0x15, 300)).client(one(0x0c, 16));
+        assert_eq!(talk().ask(&UDP), Opinion::NeedMore);
+        assert_eq!(talk().client(one(0x0b, 64)).named(&UDP), Some("aimini"));
+        assert_eq!(talk().client(one(0x0b, 65)).ask(&UDP), Opinion::No);
     }
 
     #[test]

@@ -44,7 +44,7 @@ fn classify_udp(view: &FlowView) -> Opinion {
                 Opinion::No
             }
         }
-        Some(0xff) if is_sopcast(bytes, len) => Opinion::payload("sopcast", "SopCast message"),
+        Some(0xff | 0) if is_sopcast(bytes, len) => Opinion::payload("sopcast", "SopCast message"),
         Some(0x04) if is_tvants(bytes, len) => Opinion::payload("tvants", "TVAnts message"),
         _ => Opinion::No,
     }
@@ -78,20 +78,23 @@ fn is_ppstream(bytes: &[u8], len: usize) -> bool {
     false
 }
 
-/// SopCast's openings, of one size each.
+/// A message of SopCast: whom it is for, then kind, flags, and its length from there on, with noughts.
 fn is_sopcast(bytes: &[u8], len: usize) -> bool {
-    let head = array::<3>(bytes, 0);
-    match len {
-        52 => {
-            head == Some([0xff, 0xff, 0x01])
-                && array::<8>(bytes, 8) == Some([0x02, 0xff, 0x00, 0x2c, 0x00, 0x00, 0x00, 0x00])
-        }
-        80 => {
-            head == Some([0xff, 0xff, 0x01])
-                && array::<8>(bytes, 8) == Some([0x01, 0xff, 0x00, 0x48, 0x00, 0x00, 0x00, 0x00])
-        }
-        _ => false,
-    }
+    let Some([first, second, version, ..]) = array::<8>(bytes, 0) else { return false };
+    let Some([kind, flags, high, low, noughts @ ..]) = array::<6>(bytes, 8) else { return false };
+    let length = usize::from(u16::from_be_bytes([high, low]));
+    let addressed = (first == 0xff && second == 0xff) || (first == 0 && second != 0);
+    // What lists programmes goes on with a second message.
+    let sized = length + 8 == len || (length == 20 && matches!(len, 80 | 94));
+    addressed
+        && matches!(version, 1 | 2)
+        && matches!(kind, 1..=3 | 6 | 0x0c)
+        && matches!(flags, 0x01 | 0xff)
+        && length >= 20
+        && noughts == [0, 0]
+        && sized
+        // Past the header, the first of its words is small.
+        && byte(bytes, 14) == Some(0)
 }
 
 /// TVAnts: version, kind, length, and its name.
@@ -107,6 +110,18 @@ fn classify_tcp(view: &FlowView) -> Opinion {
         || bytes.starts_with(b"GET /ZattooAdRedirect/redirect.jsp?user=")
     {
         return Opinion::payload("zattoo", "Zattoo's front door");
+    }
+    if view.names.user_agent.as_deref().is_some_and(|agent| agent.contains("Zattoo/")) {
+        return Opinion::payload("zattoo", "Zattoo over HTTP");
+    }
+    // Its own stream: both sides begin with the version of its messages.
+    if bytes.len() > 50 && bytes.starts_with(&[0x03, 0x04, 0x00, 0x04, 0x0a, 0x00]) {
+        let answered = view.first(Way::ToClient);
+        return match (answered.len(), answered.starts_with(&[0x03, 0x04])) {
+            (51.., true) => Opinion::payload("zattoo", "Zattoo stream"),
+            (0..=50, _) if view.pieces.len() < 6 => Opinion::NeedMore,
+            _ => Opinion::No,
+        };
     }
     if byte(bytes, 0) == Some(4) && is_tvants(bytes, view.pieces.first().map_or(0, |piece| piece.len as usize)) {
         return Opinion::payload("tvants", "TVAnts message");
@@ -140,6 +155,8 @@ mod tests {
         let sopcast = [&hex("ffff01 0000000000 02ff002c00000000")[..], &[0; 36]].concat();
         assert_eq!(Talk::udp().client(&sopcast).named(&UDP), Some("sopcast"));
         assert_eq!(Talk::udp().client(&sopcast[..51]).named(&UDP), None);
+        let listed = [&hex("0002010703000000 06010022 00000000")[..], &[9; 26]].concat();
+        assert_eq!(Talk::udp().client(&listed).named(&UDP), Some("sopcast"));
         let tvants = [&hex("04000500 4000")[..], &[0; 42], b"TVANTSxx", &[0; 8]].concat();
         assert_eq!(Talk::udp().client(&tvants).named(&UDP), Some("tvants"));
         assert_eq!(Talk::tcp().client("GET /frontdoor/fd?brand=Zattoo&v=3").named(&TCP), Some("zattoo"));

@@ -1,6 +1,6 @@
 //! Thunder (Xunlei).
 
-use super::bytes::le32;
+use super::bytes::{contains, le32, lines, number};
 use super::{Classifier, Inside, Opinion, Over};
 use crate::view::{FlowView, Way};
 
@@ -14,6 +14,17 @@ pub(crate) const THUNDER: Classifier = Classifier {
     over: Over::Both,
     inside: Inside::PLAIN,
     classify,
+    follow: None,
+};
+
+/// The same in the body of HTTP requests.
+pub(crate) const HTTP: Classifier = Classifier {
+    name: "thunder-http",
+    applications: &[ID],
+    looks_for: "a POST of octets to / whose body is one of its messages",
+    over: Over::Tcp,
+    inside: Inside::HTTP,
+    classify: classify_http,
     follow: None,
 };
 
@@ -34,6 +45,28 @@ fn classify(view: &FlowView) -> Opinion {
     }
 }
 
+fn classify_http(view: &FlowView) -> Opinion {
+    let bytes = view.first(Way::ToServer);
+    if !bytes.starts_with(b"POST / HTTP/1.") {
+        return Opinion::No;
+    }
+    let Some(end) = memchr::memmem::find(bytes.get(..2048).unwrap_or(bytes), b"\r\n\r\n") else {
+        return if bytes.len() < 2048 && view.pieces.len() < 6 { Opinion::NeedMore } else { Opinion::No };
+    };
+    let (head, body) = bytes.split_at_checked(end + 4).unwrap_or_default();
+    if !contains(head, b"\r\nContent-Type: application/octet-stream\r\n", 2048) {
+        return Opinion::No;
+    }
+    let (Some(version), Some(length)) = (le32(body, 0), le32(body, 8)) else {
+        return if view.pieces.len() < 6 { Opinion::NeedMore } else { Opinion::No };
+    };
+    let says = lines(head).find_map(|line| number(line.strip_prefix(b"Content-Length: ")?));
+    if VERSIONS.contains(&version) && says == Some(u64::from(length) + 12) {
+        return Opinion::payload(ID, "Thunder message over HTTP");
+    }
+    Opinion::No
+}
+
 /// Version and sequence of the first message of one side, which is as long as it says.
 fn header(view: &FlowView, way: Way) -> Option<(u32, u32)> {
     let bytes = view.first(way);
@@ -47,6 +80,19 @@ fn header(view: &FlowView, way: Way) -> Option<(u32, u32)> {
 mod tests {
     use super::super::testing::{Talk, hex};
     use super::*;
+    use crate::names::AppProto;
+
+    #[test]
+    fn messages_in_requests() {
+        let post = |length: u32| {
+            let head = format!(
+                "POST / HTTP/1.1\r\nContent-Type: application/octet-stream\r\nContent-Length: {length}\r\n\r\n"
+            );
+            let body = hex("41000000 0a000000 04000000 01020304");
+            Talk::tcp().inside(AppProto::Http).client([head.as_bytes(), &body].concat()).named(&HTTP)
+        };
+        assert_eq!((post(16), post(17)), (Some(ID), None));
+    }
 
     #[test]
     fn messages_answer_each_other() {

@@ -236,11 +236,13 @@ impl Mind {
             }
         }
         let udp = flow.transport() == Transport::Udp;
+        let midstream = !udp && [Way::ToServer, Way::ToClient].iter().all(|&way| flow.tcp.syn(way).is_none());
         let other = if udp { Transport::Tcp } else { Transport::Udp };
         let asked = [
             Some((flow.transport(), flow.server)),
             Some((other, flow.server)),
-            udp.then_some((Transport::Udp, flow.client)),
+            // Who only answers may seem to be the client when the beginning was not seen.
+            (udp || midstream).then_some((flow.transport(), flow.client)),
         ];
         for (transport, endpoint) in asked.into_iter().flatten() {
             if let Some(id) = self.lore.speaker(transport, endpoint) {

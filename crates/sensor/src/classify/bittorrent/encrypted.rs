@@ -14,6 +14,8 @@ use crate::view::{FlowView, Transport, Way};
 const KEY: usize = 96;
 /// The most padding after the key.
 const PADDING: usize = 512;
+/// The least that follows the keys: two hashes, and twenty bytes under encryption less their padding.
+const NEGOTIATION: usize = 54;
 /// How much of each side is searched for a plain handshake: keys, padding, and what negotiates.
 const SEARCHED: usize = 2048;
 
@@ -31,32 +33,63 @@ pub(super) fn classify(view: &FlowView) -> Opinion {
             return Opinion::payload(ID, "BitTorrent handshake after an encrypted exchange");
         }
     }
-    if view.midstream {
+    if view.midstream || !is_random(asked) {
         return Opinion::No;
     }
-    if is_random(asked) && is_random(answered) && is_exchange(view) && is_known(view) {
+    if is_random(answered) && is_exchange(view) && is_known(view) {
         return Opinion::behaviour(ID, "key exchange of BitTorrent encryption with a known peer");
+    }
+    if view.last && is_unanswered(view) && is_known(view) && is_customary(view) {
+        return Opinion::behaviour(
+            ID,
+            "unanswered key of BitTorrent encryption, from a known peer to a customary port",
+        );
     }
     let enough = asked.len() >= SEARCHED && answered.len() >= SEARCHED;
     if enough || view.pieces.len() > 12 { Opinion::No } else { Opinion::NeedMore }
 }
 
-/// Whether the first thing each side says has the size of a key and its padding.
-fn is_exchange(view: &FlowView) -> bool {
-    let fits = |bytes: u32| (KEY..=KEY + PADDING).contains(&(bytes as usize));
-    let mut turns = view.pieces.chunk_by(|one, next| one.way == next.way);
-    let size = |turn: &[crate::view::Piece]| turn.iter().map(|piece| piece.len).fold(0, u32::saturating_add);
-    let first = turns.next().filter(|turn| turn.first().is_some_and(|piece| piece.way == Way::ToServer));
-    let second = turns.next();
-    // The answer may already go on with what negotiates, so only its beginning is measured.
-    first.is_some_and(|turn| fits(size(turn)))
-        && second.and_then(|turn| turn.first()).is_some_and(|piece| fits(piece.len))
+/// Whether this could be the size of a key and its padding, in bytes.
+fn is_key(size: usize) -> bool {
+    (KEY..=KEY + PADDING).contains(&size)
 }
 
-/// Whether either host is known to speak BitTorrent.
+/// How many bytes each turn has: what one side says until the other does.
+fn turns(view: &FlowView) -> impl Iterator<Item = (Way, usize)> {
+    view.pieces.chunk_by(|one, next| one.way == next.way).filter_map(|turn| {
+        let size = turn.iter().map(|piece| piece.len as usize).fold(0, usize::saturating_add);
+        Some((turn.first()?.way, size))
+    })
+}
+
+/// Whether both sides begin with the size of a key and its padding, and the first goes on with what
+/// negotiates: hashes, what it can do, and its own handshake.
+fn is_exchange(view: &FlowView) -> bool {
+    let mut turns = turns(view);
+    let asked = turns.next().is_some_and(|(way, size)| way == Way::ToServer && is_key(size));
+    // The answer may already go on with what negotiates.
+    let answered = turns.next().is_some_and(|(_, size)| size >= KEY);
+    let begins = view.pieces.iter().find(|piece| piece.way == Way::ToClient);
+    let goes_on = turns.next().is_none_or(|(_, size)| size >= NEGOTIATION);
+    asked && answered && begins.is_some_and(|piece| piece.len as usize <= KEY + PADDING) && goes_on
+}
+
+/// Whether the first side sent what could be a key, and nothing came back.
+fn is_unanswered(view: &FlowView) -> bool {
+    view.count(Way::ToClient) == 0 && turns(view).next().is_some_and(|(_, size)| is_key(size))
+}
+
+/// Whether the server's port is one that clients come with.
+fn is_customary(view: &FlowView) -> bool {
+    let known = view.catalogue.by_port(Transport::Tcp, view.server.port);
+    known.iter().any(|&app| view.catalogue.entry(app).id == ID)
+}
+
+/// Whether either host is known to speak BitTorrent, and the server's port may be a peer's.
 fn is_known(view: &FlowView) -> bool {
     let speaks = |endpoint| view.lore.speaker(Transport::Tcp, endpoint) == Some(ID);
-    speaks(view.server) || speaks(host(view.client.ip)) || speaks(host(view.server.ip))
+    let hosts = || speaks(host(view.client.ip)) || speaks(host(view.server.ip));
+    speaks(view.server) || (view.server.port >= 1024 && hosts())
 }
 
 /// Whether the first 96 bytes could be a key: spread over all values as random bytes are. A hundred draws
@@ -104,6 +137,8 @@ mod tests {
         let mut known = exchange();
         known.lore.learn_speaker(Transport::Tcp, host(known.client.ip), ID);
         assert!(matches!(known.ask(&ENCRYPTED), Opinion::Yes { confidence: model::Confidence::Behaviour, .. }));
+        known.server.port = 80;
+        assert_eq!(known.named(&ENCRYPTED), None, "peers do not listen on the ports of others");
         let mut long = Talk::tcp().client(noise(2, 700)).server(noise(3, 424));
         long.lore.learn_speaker(Transport::Tcp, host(long.client.ip), ID);
         assert_eq!(long.named(&ENCRYPTED), None);
