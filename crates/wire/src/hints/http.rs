@@ -110,6 +110,7 @@ pub fn request(stream: &[u8]) -> Reading<Request<'_>> {
     let Some((target, version)) = memchr::memrchr(b' ', line).and_then(|space| line.split_at_checked(space)) else {
         return Reading::Not;
     };
+    let target = target.trim_ascii_end();
     if !matches!(version, b" HTTP/1.1" | b" HTTP/1.0" | b" HTTP/2.0") || target.is_empty() {
         return Reading::Not;
     }
@@ -237,14 +238,20 @@ fn method(stream: &[u8]) -> Reading<(&'static str, &[u8])> {
     let begins = stream.get(..LONGEST_METHOD + 1).unwrap_or(stream);
     match memchr::memchr(b' ', begins).and_then(|space| stream.split_at_checked(space)) {
         Some((word, rest)) => match METHODS.binary_search_by(|method| method.as_bytes().cmp(word)) {
-            Ok(found) => {
-                Reading::Is((METHODS.get(found).copied().unwrap_or_default(), rest.get(1..).unwrap_or_default()))
-            }
+            Ok(found) => Reading::Is((METHODS.get(found).copied().unwrap_or_default(), after_spaces(rest))),
             Err(_) => Reading::Not,
         },
         None if METHODS.iter().any(|method| method.as_bytes().starts_with(begins)) => Reading::More,
         None => Reading::Not,
     }
+}
+
+/// Some put more than one space.
+fn after_spaces(mut bytes: &[u8]) -> &[u8] {
+    while let Some(rest) = bytes.strip_prefix(b" ") {
+        bytes = rest;
+    }
+    bytes
 }
 
 /// The rest of the first line without its end; `None` if it is longer than is read.
@@ -336,6 +343,7 @@ mod tests {
             ("CONNECT [2001:db8::1]:443 HTTP/1.0\n\n", Some("2001:db8::1")),
             ("GET http://u:p@a.example.test:80/x HTTP/1.0\r\nHost: proxy.test\r\n\r\n", Some("a.example.test")),
             ("GET /x?u=http://b.test/ HTTP/1.1\r\nHost: c.test\r\n\r\n", Some("c.test")),
+            ("GET  /  HTTP/1.1\r\nHost: d.test\r\n\r\n", Some("d.test")),
             ("GET / HTTP/1.1\r\nHost: no host\r\n\r\n", None),
             ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", None),
         ] {

@@ -115,6 +115,20 @@ pub fn client_hello(stream: &[u8], scratch: &mut Vec<u8>) -> Reading<ClientHello
     }
 }
 
+/// Where in a client's stream TLS begins after plain text, as STARTTLS and upgrades have it: at the first record that
+/// holds the beginning of a ClientHello.
+pub fn hello_within(stream: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(HANDSHAKE, stream).find(|at| {
+        let Some(&[_, 3, 0..=4, high, low, CLIENT_HELLO, 0, h, l, 3, 0..=4]) = stream.get(*at..*at + 11) else {
+            return false;
+        };
+        let (record, message) = (u16::from_be_bytes([high, low]), u16::from_be_bytes([h, l]));
+        // In one record, which it fills, or cut where the record ends.
+        usize::from(record) <= LONGEST_RECORD
+            && (message == record.wrapping_sub(4) || record >= 512 && message > record)
+    })
+}
+
 /// Reads the beginning of a server's stream. Answers as soon as the leaf certificate is whole, or once it is known that
 /// none will come in the clear.
 pub fn server_flight(stream: &[u8], scratch: &mut Vec<u8>) -> Reading<ServerFlight> {

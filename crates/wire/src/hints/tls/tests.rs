@@ -201,6 +201,16 @@ fn ja4_follows_its_specification_at_the_edges() {
 }
 
 #[test]
+fn a_hello_is_found_behind_plain_text() {
+    let plain = b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>\x16\x03\x01";
+    let hello = record_of(22, &Offer::example("chat.example.test").message());
+    let at = hello_within(&[&plain[..], &hello].concat());
+    assert_eq!(at, Some(plain.len()));
+    assert_eq!(hello_within(&hello), Some(0));
+    assert_eq!(hello_within(&plain.repeat(9)), None);
+}
+
+#[test]
 fn an_encrypted_hello_is_said() {
     for (extension, ech) in [((0xfe0d, vec![0, 0, 1]), true), ((0xfe0d, vec![1]), false), ((0xffce, vec![0]), true)] {
         let mut offer = Offer::example("front.test");
