@@ -105,7 +105,7 @@ impl Talk {
             server: self.server,
             names: &self.names,
             lore: &self.lore,
-            catalogue: &Catalogue::default(),
+            catalogue: Catalogue::bundled(),
             midstream: self.midstream,
             last: self.last,
             pieces: &self.pieces,

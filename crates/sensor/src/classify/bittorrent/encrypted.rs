@@ -76,7 +76,8 @@ fn is_exchange(view: &FlowView) -> bool {
 
 /// Whether the first side sent what could be a key, and nothing came back.
 fn is_unanswered(view: &FlowView) -> bool {
-    view.count(Way::ToClient) == 0 && turns(view).next().is_some_and(|(_, size)| is_key(size))
+    // Not by turns: what is repeated for want of an answer counts once.
+    view.count(Way::ToClient) == 0 && is_key(view.first(Way::ToServer).len())
 }
 
 /// Whether the server's port is one that clients come with.
@@ -139,6 +140,13 @@ mod tests {
         assert!(matches!(known.ask(&ENCRYPTED), Opinion::Yes { confidence: model::Confidence::Behaviour, .. }));
         known.server.port = 80;
         assert_eq!(known.named(&ENCRYPTED), None, "peers do not listen on the ports of others");
+
+        let mut silent = Talk::tcp().client(noise(2, 198)).port(6881);
+        silent.lore.learn_speaker(Transport::Tcp, host(silent.client.ip), ID);
+        assert_eq!(silent.ask(&ENCRYPTED), Opinion::NeedMore);
+        silent = silent.last();
+        assert_eq!(silent.named(&ENCRYPTED), Some(ID));
+        assert_eq!(silent.port(9999).named(&ENCRYPTED), None);
         let mut long = Talk::tcp().client(noise(2, 700)).server(noise(3, 424));
         long.lore.learn_speaker(Transport::Tcp, host(long.client.ip), ID);
         assert_eq!(long.named(&ENCRYPTED), None);
