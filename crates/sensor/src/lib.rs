@@ -22,6 +22,8 @@ pub mod platform;
 pub mod read;
 pub mod reassemble;
 pub mod summary;
+#[cfg(test)]
+mod testing;
 pub mod view;
 
 pub use limits::Limits;

@@ -108,3 +108,6 @@ impl<R: Read> Capture<R> {
         self.source.read_so_far()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -181,3 +181,6 @@ fn be32(bytes: &[u8], at: usize) -> Option<u32> {
 
 /// Since when, for tables that forget.
 type Time = Nanos;
+
+#[cfg(test)]
+mod tests;

@@ -344,3 +344,6 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -125,7 +125,7 @@ impl Probe {
             odd.add(Anomaly::OverlapConflict);
         }
         let acknowledged = segment.flags.ack() && beginning.streams[way.back().index()].acknowledge(segment.ack);
-        pushed.grown || acknowledged || room
+        pushed.grown || acknowledged
     }
 
     /// Nothing more will come: what is there has to do.

@@ -1,0 +1,263 @@
+//! Attempts to hide a conversation, and to exhaust the sensor: the conversation is found or something is said.
+
+use crate::Limits;
+use crate::anomaly::Anomaly;
+use crate::testing::*;
+
+/// What a bot says to its channel.
+const BOT: &[u8] = b"NICK bot\r\nUSER b 0 * :b\r\nJOIN #botnet\r\n";
+/// The same length, another channel.
+const DECOY: &[u8] = b"NICK bot\r\nUSER b 0 * :b\r\nJOIN #flower\r\n";
+/// Where the channel's name begins.
+const CHANNEL: usize = 30;
+
+#[track_caller]
+fn found(session: &Session) -> Seen {
+    let seen = sense(&session.frames(), Limits::default());
+    let evidence = seen.evidence("irc");
+    assert!(evidence.contains("#botnet"), "{evidence}");
+    seen
+}
+
+#[track_caller]
+fn found_quietly(session: &Session) {
+    let seen = found(session);
+    assert_eq!(seen.anomalies, []);
+}
+
+#[test]
+fn segments_of_any_size_and_order_are_read() {
+    let mut plain = Session::open(1000);
+    plain.client(BOT);
+    found_quietly(&plain);
+    for size in [1, 2, 7, 16] {
+        let mut small = Session::open(u32::MAX - 10);
+        for part in BOT.chunks(size) {
+            small.client(part);
+        }
+        found_quietly(&small);
+        small.steps[3..].reverse();
+        found_quietly(&small);
+    }
+}
+
+#[test]
+fn data_on_the_syn_is_read_once() {
+    let mut session = Session::open(1000);
+    session.steps[0].payload = BOT.to_vec();
+    session.client(BOT);
+    found_quietly(&session);
+}
+
+#[test]
+fn half_a_conversation_and_one_without_its_beginning_are_read() {
+    let mut one_sided = Session::open(1000);
+    one_sided.client(BOT);
+    one_sided.steps.retain(|step| step.from_client);
+    found_quietly(&one_sided);
+    let mut late = Session::midstream();
+    late.client(BOT);
+    found_quietly(&late);
+}
+
+#[test]
+fn a_contradiction_is_told() {
+    let mut session = Session::open(1000);
+    session.client(DECOY);
+    session.client_at(CHANNEL as u32, &BOT[CHANNEL..]);
+    let seen = sense(&session.frames(), Limits::default());
+    assert_eq!(seen.anomalies, [Anomaly::OverlapConflict]);
+    let mut hole = Session::open(1000);
+    hole.client_at(CHANNEL as u32, &DECOY[CHANNEL..]);
+    hole.client_at(CHANNEL as u32 - 4, &BOT[CHANNEL - 4..]);
+    hole.client_at(0, &BOT[..CHANNEL]);
+    let seen = sense(&hole.frames(), Limits::default());
+    assert_eq!(seen.anomalies, [Anomaly::OverlapConflict]);
+}
+
+#[test]
+fn the_same_bytes_again_contradict_nothing() {
+    let mut session = Session::open(1000);
+    session.client(BOT);
+    session.client_at(0, BOT);
+    session.client_at(10, &BOT[10..20]);
+    found_quietly(&session);
+}
+
+#[test]
+fn a_segment_with_a_wrong_checksum_does_not_mislead() {
+    let mut session = Session::open(1000);
+    session.client_at(0, DECOY).bad_checksum = true;
+    session.client(BOT);
+    let seen = found(&session);
+    assert!(seen.anomalies.contains(&Anomaly::BadChecksum));
+}
+
+#[test]
+fn checksums_left_to_the_network_card_are_no_anomaly() {
+    let mut session = Session::open(1000);
+    session.client(BOT);
+    session.server(b":server 001 bot :hi\r\n");
+    for step in session.steps.iter_mut().filter(|step| step.from_client) {
+        step.bad_checksum = true;
+    }
+    found_quietly(&session);
+}
+
+#[test]
+fn a_segment_that_dies_on_the_way_does_not_mislead() {
+    let mut session = Session::open(1000);
+    session.client_at(0, DECOY).ttl = 3;
+    session.client(BOT);
+    let seen = found(&session);
+    assert!(!seen.anomalies.is_empty());
+}
+
+#[test]
+fn resets_that_the_far_end_ignores_end_nothing() {
+    for bad_checksum in [false, true] {
+        let mut session = Session::open(1000);
+        let step = session.step(true, 0x4000_0000, 0, RST, b"");
+        step.bad_checksum = bad_checksum;
+        session.client(BOT);
+        let seen = found(&session);
+        let expected = if bad_checksum { Anomaly::BadChecksum } else { Anomaly::ResetOutOfWindow };
+        assert_eq!(seen.anomalies, [expected]);
+    }
+}
+
+#[test]
+fn urgent_data_is_told() {
+    let mut session = Session::open(1000);
+    session.client(BOT).flags |= URG;
+    let seen = found(&session);
+    assert_eq!(seen.anomalies, [Anomaly::UrgentData]);
+}
+
+#[test]
+fn a_split_handshake_is_told_and_read() {
+    let mut session = Session::open(1000);
+    session.steps[1].flags = SYN;
+    session.client(BOT);
+    let seen = found(&session);
+    assert_eq!(seen.anomalies, [Anomaly::SplitHandshake]);
+}
+
+#[test]
+fn ports_that_are_used_again_are_another_flow() {
+    let mut first = Session::open(1000);
+    first.client(b"GET / HTTP/1.0\r\n\r\n");
+    first.step(true, 1019, 9001, FIN | ACK, b"");
+    first.step(false, 9001, 1020, FIN | ACK, b"");
+    let mut second = Session::open(77_000);
+    second.client(BOT);
+    let frames = [first.frames(), second.frames()].concat();
+    let seen = sense(&frames, Limits::default());
+    let ids: Vec<&str> = seen.flows.iter().map(|(id, _)| id.as_str()).collect();
+    assert_eq!(ids, ["", "irc"]);
+}
+
+#[test]
+fn a_forged_syn_in_an_open_connection_changes_nothing() {
+    let mut session = Session::open(1000);
+    session.client(&BOT[..20]);
+    session.step(true, 500_000, 0, SYN, b"");
+    session.client(&BOT[20..]);
+    found_quietly(&session);
+}
+
+/// The frames of a session, each IPv4 packet cut into fragments of `size`.
+fn fragmented(session: &Session, size: usize) -> Vec<Vec<u8>> {
+    let mut frames = Vec::new();
+    for (id, step) in session.steps.iter().enumerate() {
+        let packet = step.packet();
+        let (src, dst) = if step.from_client { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
+        let carried = &packet[20..];
+        let count = carried.len().div_ceil(size);
+        for (index, part) in carried.chunks(size).enumerate() {
+            let place = (id as u16, index * size, index + 1 < count);
+            frames.push(ethernet(0x0800, &fragment4(6, src, dst, 64, place, part)));
+        }
+    }
+    frames
+}
+
+#[test]
+fn fragments_are_put_together_in_any_order() {
+    let mut session = Session::open(1000);
+    session.client(&[BOT, &[b'\n'; 100]].concat());
+    let mut frames = fragmented(&session, 48);
+    for _ in 0..2 {
+        let seen = sense(&frames, Limits::default());
+        assert!(seen.evidence("irc").contains("#botnet"));
+        assert_eq!(seen.anomalies, []);
+        frames[3..].reverse();
+    }
+    let seen = sense(&fragmented(&session, 8), Limits::default());
+    assert!(seen.evidence("irc").contains("#botnet"));
+    assert!(seen.anomalies.contains(&Anomaly::FragmentTiny));
+}
+
+#[test]
+fn fragments_that_overlap_or_overflow_are_told() {
+    let datagram = [7; 96];
+    let overlap = [((1, 0, true), &datagram[..64]), ((1, 48, false), &datagram[40..])];
+    let frames: Vec<_> = overlap
+        .iter()
+        .map(|(place, part)| ethernet(0x0800, &fragment4(17, CLIENT, SERVER, 64, *place, part)))
+        .collect();
+    let mut changed = frames.clone();
+    let last = changed[1].len() - 30;
+    changed[1][34] ^= 1;
+    changed[1][last] ^= 1;
+    assert_eq!(sense(&changed, Limits::default()).anomalies, [Anomaly::FragmentOverlap]);
+    let huge = ethernet(0x0800, &fragment4(1, CLIENT, SERVER, 64, (2, 65_528, false), &[0; 100]));
+    assert_eq!(sense(&[huge], Limits::default()).anomalies, [Anomaly::FragmentTooLarge]);
+}
+
+#[test]
+fn a_flood_of_fragments_is_bounded_and_told() {
+    let frames: Vec<_> =
+        (0..2000).map(|id| ethernet(0x0800, &fragment4(17, CLIENT, SERVER, 64, (id, 0, true), &[0; 64]))).collect();
+    let seen = sense(&frames, Limits { fragment_bytes: 32 << 10, ..Limits::default() });
+    assert!(seen.anomalies.contains(&Anomaly::FragmentFlood));
+}
+
+#[test]
+fn a_flood_of_new_flows_does_not_push_out_open_ones() {
+    let mut session = Session::open(1000);
+    session.client(&BOT[..10]);
+    session.server(b":server NOTICE * :hello\r\n");
+    let rest = session.steps.len();
+    session.client(&BOT[10..]);
+    let mut frames = session.frames();
+    let end = frames.split_off(rest);
+    for port in 1..=5000_u16 {
+        let segment = tcp(([10, 9, 9, 9].into(), port), (SERVER.into(), 80), 1, 0, SYN, b"");
+        frames.push(ethernet(0x0800, &ipv4(6, [10, 9, 9, 9].into(), SERVER, 64, &segment)));
+    }
+    frames.extend(end);
+    let seen = sense(&frames, Limits { flows: 1000, ..Limits::default() });
+    let irc: Vec<_> = seen.flows.iter().filter(|(id, _)| id == "irc").collect();
+    assert_eq!(irc.len(), 1);
+    assert!(irc[0].1.contains("#botnet"));
+    assert_eq!(seen.counters.flows, 5001);
+    assert_eq!(seen.flows.len(), 5001, "each flow is told once");
+    assert_eq!(seen.counters.flows_given_up, 4001);
+    assert!(seen.anomalies.contains(&Anomaly::FlowTableFull));
+}
+
+#[test]
+fn many_beginnings_are_held_within_bounds() {
+    let mut frames = Vec::new();
+    for host in 0..500_u16 {
+        let src = [10, 2, (host >> 8) as u8, host as u8];
+        let payload = udp(5000, 6000, &[0x99; 30]);
+        frames.push(ethernet(0x0800, &ipv4(17, src.into(), SERVER, 64, &payload)));
+        let stream = tcp((src.into(), 1), (SERVER.into(), 2), 1, 1, ACK, b"NICK");
+        frames.push(ethernet(0x0800, &ipv4(6, src.into(), SERVER, 64, &stream)));
+    }
+    let seen = sense(&frames, Limits { probes: 64, ..Limits::default() });
+    assert_eq!(seen.flows.len(), 1000);
+    assert!(seen.counters.probes_given_up >= 300, "{:?}", seen.counters);
+}
