@@ -39,7 +39,11 @@ pub(crate) fn le32(bytes: &[u8], at: usize) -> Option<u32> {
 /// Whether `needle` occurs in the first `within` bytes.
 pub(crate) fn contains(bytes: &[u8], needle: &[u8], within: usize) -> bool {
     let bytes = bytes.get(..within).unwrap_or(bytes);
-    memchr::memmem::find(bytes, needle).is_some()
+    // A searcher pays for itself on longer stretches only.
+    match bytes.len() {
+        0..=64 => bytes.windows(needle.len().max(1)).any(|window| window == needle),
+        _ => memchr::memmem::find(bytes, needle).is_some(),
+    }
 }
 
 /// Whether the bytes begin with this word, whatever the case of its letters.
@@ -107,6 +111,13 @@ mod tests {
     fn quotes_are_bounded_and_escaped() {
         assert_eq!(quote(b"#x\x01\"\xff", 9), "#x\\x01\\\"\\xff");
         assert_eq!(quote(b"abcdef", 3), "abc...");
+    }
+
+    #[test]
+    fn words_are_found_within_their_stretch() {
+        let long = [&[b'.'; 100][..], b"needle"].concat();
+        assert!(contains(b"a needle", b"needle", 8) && contains(&long, b"needle", 200));
+        assert!(!contains(b"a needle", b"needle", 7) && !contains(&long, b"needle", 105));
     }
 
     #[test]

@@ -252,3 +252,65 @@ pub static CLASSIFIERS: &[Classifier] = &[
     ultrasurf::TLS,
     bittorrent::ENCRYPTED,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::testing::Talk;
+    use super::*;
+
+    /// Bytes that are the same each time (xorshift).
+    struct Chance(u64);
+
+    impl Chance {
+        fn below(&mut self, limit: u64) -> u64 {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            self.0 % limit
+        }
+
+        fn bytes(&mut self) -> Vec<u8> {
+            let length = match self.below(4) {
+                0 => self.below(24),
+                1 => 48 + self.below(160),
+                _ => self.below(1400),
+            };
+            (0..length).map(|_| self.below(256) as u8).collect()
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_applications_are_given() {
+        for (at, classifier) in CLASSIFIERS.iter().enumerate() {
+            assert!(CLASSIFIERS[..at].iter().all(|other| other.name != classifier.name), "{}", classifier.name);
+            assert!(!classifier.applications.is_empty() && !classifier.looks_for.is_empty(), "{}", classifier.name);
+        }
+    }
+
+    #[test]
+    fn noise_is_nobodys_and_harms_nobody() {
+        let protocols =
+            [AppProto::Unknown, AppProto::Stun, AppProto::Http, AppProto::Quic, AppProto::Tls, AppProto::Dtls];
+        let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
+        for _ in 0..400 {
+            for transport in [Transport::Tcp, Transport::Udp] {
+                let mut talk = if transport == Transport::Tcp { Talk::tcp() } else { Talk::udp() };
+                // Ports of the protocols that know them, too.
+                talk = talk.port([60000, 8801, 4000, 8000, 2000, 50004, 1400][chance.below(7) as usize]);
+                for _ in 0..=chance.below(8) {
+                    let payload = chance.bytes();
+                    talk = if chance.below(2) == 0 { talk.client(&payload) } else { talk.server(&payload) };
+                }
+                for protocol in protocols {
+                    talk = talk.inside(protocol);
+                    let shown = |classifier: &&Classifier| {
+                        classifier.over.takes(transport) && classifier.inside.0 & protocol.bit() != 0
+                    };
+                    for classifier in CLASSIFIERS.iter().filter(shown) {
+                        assert_eq!(talk.named(classifier), None, "{} over {transport:?}", classifier.name);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,9 +1,13 @@
-//! XMPP (RFC 6120): stream headers and stanzas over TCP, and its ways through HTTP (BOSH, WebSocket).
+//! XMPP (RFC 6120): stream headers and stanzas over TCP, its ways through HTTP (BOSH, WebSocket), and the addresses at
+//! which calls and files are announced (Jingle, XEP-0176; bytestreams, XEP-0065).
+
+use std::net::IpAddr;
 
 use super::bytes::{contains, first_line, starts_ignoring_case};
-use super::{Classifier, Inside, Opinion, Over};
+use super::{Classifier, Inside, Opinion, Over, Said};
+use crate::lore::Lore;
 use crate::names::AppProto;
-use crate::view::{FlowView, Way};
+use crate::view::{Endpoint, FlowView, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {
     name: "xmpp",
@@ -12,7 +16,7 @@ pub(super) const CLASSIFIER: Classifier = Classifier {
     over: Over::Tcp,
     inside: Inside::PLAIN.and(Inside::HTTP),
     classify,
-    follow: None,
+    follow: Some(follow),
 };
 
 /// The namespace of every stream header (RFC 6120 section 4.8.1), whatever its prefix.
@@ -150,6 +154,38 @@ fn offers_websocket(request: &[u8]) -> bool {
     false
 }
 
+/// Elements that announce an address, how their attribute is called, and what will come there.
+const ANNOUNCEMENTS: [(&[u8], &[u8], &str, &str); 2] =
+    [(b"<candidate ", b"ip", "rtp", "Jingle"), (b"<streamhost ", b"host", "xmpp", "bytestreams")];
+
+/// Reads the addresses of calls and files.
+fn follow(said: &Said, lore: &mut Lore) {
+    for (element, address, application, by) in ANNOUNCEMENTS {
+        for at in memchr::memmem::find_iter(said.payload, element).take(16) {
+            let Some(tag) = said.payload.get(at..).and_then(|rest| rest.split(|&byte| byte == b'>').next()) else {
+                continue;
+            };
+            let ip = attribute(tag, address).and_then(|value| value.parse::<IpAddr>().ok());
+            let port = attribute(tag, b"port").and_then(|value| value.parse::<u16>().ok()).filter(|&port| port != 0);
+            if let (Some(ip), Some(port)) = (ip, port) {
+                lore.expect(Endpoint { ip, port }, application, by);
+            }
+        }
+    }
+}
+
+/// The value of an attribute in a tag.
+fn attribute<'a>(tag: &'a [u8], name: &[u8]) -> Option<&'a str> {
+    let mut rest = tag.get(..512).unwrap_or(tag);
+    while let Some(space) = rest.iter().position(u8::is_ascii_whitespace) {
+        rest = rest.get(space + 1..)?;
+        let Some(value) = rest.strip_prefix(name).and_then(|rest| rest.strip_prefix(b"=")) else { continue };
+        let (quote, value) = value.split_first()?;
+        return std::str::from_utf8(value.split(|byte| byte == quote).next()?).ok();
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,6 +226,19 @@ mod tests {
         assert_eq!(talk.ask(&CLASSIFIER), Opinion::NeedMore);
         let talk = talk.client("<stream:stream to='a.example' xmlns:stream='http://etherx.jabber.org/streams'>");
         assert_eq!(talk.named(&CLASSIFIER), Some("xmpp"));
+    }
+
+    #[test]
+    fn announced_addresses_are_expected() {
+        let jingle =
+            b"<iq><transport><candidate component='1' ip='192.0.2.9' priority='1' port='34567'/></transport></iq>";
+        let found = Talk::tcp().followed(&CLASSIFIER, jingle, "192.0.2.9:34567");
+        assert_eq!(found.map(|found| found.application), Some("rtp"));
+        let streams = b"<query><streamhost jid='p.example' host=\"2001:db8::7\" port=\"7777\"/></query>";
+        let found = Talk::tcp().followed(&CLASSIFIER, streams, "[2001:db8::7]:7777");
+        assert_eq!(found.map(|found| found.by), Some("bytestreams"));
+        let broken = b"<candidate ip='192.0.2.9' port='70000'/><candidate ip='nowhere' port='1'/><candidate ";
+        assert_eq!(Talk::tcp().followed(&CLASSIFIER, broken, "192.0.2.9:4464"), None);
     }
 
     #[test]
