@@ -1,8 +1,6 @@
 //! JA4, the fingerprint of a TLS client: FoxIO's published specification, `technical_details/JA4.md` in their
 //! repository. Of the JA4+ family only this one is under the BSD licence, and only this one is here.
 
-use std::fmt::Write;
-
 use ring::digest::{SHA256, digest};
 
 use super::super::cursor::u16s;
@@ -23,14 +21,12 @@ pub(super) fn fingerprint(hello: &Hello) -> Box<str> {
     let name = if extensions.contains(&SERVER_NAME) { 'd' } else { 'i' };
     let [first, last] = protocol(hello);
     let mut print = String::with_capacity(36);
-    // Writing to a String can't fail.
-    let _ = write!(
-        print,
-        "{carrier}{}{name}{:02}{:02}{first}{last}_",
-        version(hello.version),
-        ciphers.len().min(99),
-        extensions.len().min(99)
-    );
+    print.push(carrier);
+    print.push_str(version(hello.version));
+    print.push(name);
+    push_count(&mut print, ciphers.len());
+    push_count(&mut print, extensions.len());
+    print.extend([first, last, '_']);
 
     ciphers.sort_unstable();
     let mut list = String::with_capacity(5 * (ciphers.len() + extensions.len()) + hello.signatures.len() * 3);
@@ -73,15 +69,29 @@ fn protocol(hello: &Hello) -> [char; 2] {
     if first.is_ascii_alphanumeric() && last.is_ascii_alphanumeric() {
         return [char::from(first), char::from(last)];
     }
-    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
-    [digit(first >> 4), digit(last & 0x0f)]
+    [digit(first >> 4), digit(last)]
+}
+
+/// Two decimal digits; 99 and more is 99.
+fn push_count(print: &mut String, count: usize) {
+    let count = count.min(99) as u8;
+    print.extend([char::from(b'0' + count / 10), char::from(b'0' + count % 10)]);
+}
+
+/// A hexadecimal digit.
+fn digit(value: u8) -> char {
+    let value = value & 0x0f;
+    char::from(if value < 10 { b'0' + value } else { b'a' + value - 10 })
 }
 
 /// Four hexadecimal digits each, with commas between.
 fn push_hex(list: &mut String, values: impl Iterator<Item = u16>) {
     for (index, value) in values.enumerate() {
-        let comma = if index == 0 { "" } else { "," };
-        let _ = write!(list, "{comma}{value:04x}");
+        if index > 0 {
+            list.push(',');
+        }
+        let [high, low] = value.to_be_bytes();
+        list.extend([digit(high >> 4), digit(high), digit(low >> 4), digit(low)]);
     }
 }
 
@@ -92,6 +102,6 @@ fn push_hash(print: &mut String, list: &str) {
         return;
     }
     for byte in digest(&SHA256, list.as_bytes()).as_ref().iter().take(6) {
-        let _ = write!(print, "{byte:02x}");
+        print.extend([digit(byte >> 4), digit(*byte)]);
     }
 }
