@@ -313,4 +313,53 @@ mod tests {
             }
         }
     }
+
+    /// Beginnings that lead deep into one classifier or another.
+    const BEGINNINGS: &[&[u8]] = &[
+        b"d1:rd2:id20:abcdefghij01234567895:nodes",
+        b"d2:ip6:",
+        b"\x41\x02",
+        b"\x21\x01",
+        b"\xe3\x20\0\0\0\x01",
+        b"\xe4\x29",
+        b"GND\x02",
+        b"GNUTELLA CONNECT/0.6\r\nX-Try: 1.2.3.4:",
+        b"\x13BitTorrent protocol",
+        b"\0\0\0\x90\x14\x01d5:added",
+        b"\xf9\xbe\xb4\xd9version\0\0\0\0\0",
+        b"\x01\x21\x01\x01\x01\x01\x01\x01",
+        b"RC\x14\x14\x12\x04",
+        b"GET /announce?info_hash=",
+        b"INVITE sip:a@example.org SIP/2.0\r\n",
+        b":a!b@example.org PRIVMSG c :\x01DCC SEND ",
+        b"<stream:stream xmlns='jabber:client'>",
+        b"\x80\0\0\x01",
+    ];
+
+    #[test]
+    fn what_begins_right_and_goes_on_wrong_harms_nobody() {
+        let mut chance = Chance(0x2545_f491_4f6c_dd1d);
+        let mut lore = Lore::new(64);
+        for _ in 0..2000 {
+            let transport = if chance.below(2) == 0 { Transport::Tcp } else { Transport::Udp };
+            let mut talk = if transport == Transport::Tcp { Talk::tcp().midstream() } else { Talk::udp() };
+            let mut said = Vec::new();
+            for _ in 0..=chance.below(6) {
+                let beginning = BEGINNINGS[chance.below(BEGINNINGS.len() as u64) as usize];
+                let payload = [beginning, &chance.bytes()].concat();
+                talk = if chance.below(2) == 0 { talk.client(&payload) } else { talk.server(&payload) };
+                said.push(payload);
+            }
+            for classifier in CLASSIFIERS.iter().filter(|classifier| classifier.over.takes(transport)) {
+                if classifier.inside.0 & AppProto::Unknown.bit() != 0 {
+                    talk.ask(classifier);
+                }
+                let Some(follow) = classifier.follow else { continue };
+                for payload in &said {
+                    let (client, server) = (talk.client, talk.server);
+                    follow(&Said { client, server, transport, way: Way::ToClient, payload }, &mut lore);
+                }
+            }
+        }
+    }
 }

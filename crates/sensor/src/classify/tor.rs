@@ -6,9 +6,13 @@ use std::borrow::Cow;
 use model::Confidence;
 
 use super::{Classifier, Inside, Opinion, Over};
+use crate::names::Names;
 use crate::view::FlowView;
 
 const ID: &str = "tor";
+
+/// The cipher suites that Tor has offered since it speaks TLS 1.3.
+const CIPHERS: &str = "6c2ba73853a4";
 
 /// Links between clients and relays.
 pub(crate) const TLS: Classifier = Classifier {
@@ -34,10 +38,17 @@ fn classify(view: &FlowView) -> Opinion {
     // A relay's certificate, where it can be seen at all, is in no way that of the name in the hello.
     let vouched =
         !names.certificate.is_empty() && names.sni.as_ref().is_some_and(|sni| names.certificate.contains(sni));
-    if lonely && !vouched && names.sni.as_deref().and_then(|sni| invented(sni, ".com", 8..=25)).is_some_and(is_random) {
+    let name = names.sni.as_deref().and_then(|sni| invented(sni, ".com", 4..=25));
+    if lonely && !vouched && name.is_some_and(|name| is_tors(names) || (name.len() >= 8 && is_random(name))) {
         return yes(Confidence::Fingerprint, "hello to an invented name, as Tor says it");
     }
     if view.pieces.len() < 8 { Opinion::NeedMore } else { Opinion::No }
+}
+
+/// Whether the hello offers what Tor's does (JA4's hash of cipher suites), in versions that offer TLS 1.3. Before
+/// that, Tor said hello as the Firefox of its day did.
+fn is_tors(names: &Names) -> bool {
+    names.ja4.as_deref().is_some_and(|ja4| ja4.starts_with("t13d") && ja4.split('_').nth(1) == Some(CIPHERS))
 }
 
 fn yes(confidence: Confidence, evidence: &'static str) -> Opinion {
@@ -130,6 +141,10 @@ mod tests {
         ] {
             assert_eq!(talk(sni, &[]).named(&TLS), None, "{sni}");
         }
+        let mut short = talk("www.2xik.com", &[]);
+        assert_eq!(short.named(&TLS), None);
+        short.names.ja4 = Some("t13d181100_6c2ba73853a4_d41ae481755e".into());
+        assert_eq!(short.named(&TLS), Some(ID));
         let mut known = talk("www.ct7ctrgb6cr7.com", &[]);
         known.names.remembered = Some("www.ct7ctrgb6cr7.com".into());
         assert_eq!(known.named(&TLS), None);
