@@ -1,11 +1,13 @@
 //! What flows teach about others, in bounded tables: names that clients looked up, addresses that
-//! signalling announced, ports that speak a protocol.
+//! signalling announced, ports that speak a protocol, systems that devices run.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
 
 use hashbrown::HashTable;
+use model::Platform;
 
+use crate::platform::{Family, Platforms, Strength};
 use crate::view::{Endpoint, Transport};
 
 /// Time in nanoseconds since the epoch, as packets carry it.
@@ -25,6 +27,7 @@ pub struct Lore {
     names: Bounded<(IpAddr, IpAddr), Box<str>>,
     expected: Bounded<Endpoint, Expected>,
     spoken: Bounded<(Transport, Endpoint), &'static str>,
+    platforms: Platforms,
 }
 
 /// What is known about an endpoint from elsewhere.
@@ -39,12 +42,19 @@ pub struct Expected {
 impl Lore {
     /// Empty tables of at most `most` entries each.
     pub fn new(most: usize) -> Lore {
-        Lore { now: 0, names: Bounded::new(most), expected: Bounded::new(most), spoken: Bounded::new(most) }
+        Lore {
+            now: 0,
+            names: Bounded::new(most),
+            expected: Bounded::new(most),
+            spoken: Bounded::new(most),
+            platforms: Platforms::new(most),
+        }
     }
 
     /// Moves the clock.
     pub fn at(&mut self, now: Nanos) {
         self.now = self.now.max(now);
+        self.platforms.at(now);
     }
 
     /// `client` has been told that `name` is at `address`.
@@ -75,6 +85,16 @@ impl Lore {
     /// What this endpoint was last seen to speak.
     pub fn speaker(&self, transport: Transport, endpoint: Endpoint) -> Option<&'static str> {
         self.spoken.get(&(transport, endpoint), self.now).copied()
+    }
+
+    /// The device at this address runs one of these systems.
+    pub fn learn_platform(&mut self, address: IpAddr, family: Family, strength: Strength) {
+        self.platforms.learn(address, family, strength);
+    }
+
+    /// The system that the device at this address runs, where that is known.
+    pub fn platform(&self, address: IpAddr) -> Option<Platform> {
+        self.platforms.of(address)
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use wire::hints::{Reading, dhcp, dns, dtls, http, quic, socks, stun, tls};
 
+use super::devices;
 use super::probe::Beginning;
 use crate::apps::Catalogue;
 use crate::flow::{Flow, Naming};
@@ -293,6 +294,7 @@ impl Hints {
         }
         if (on(67) || on(68)) && dhcp::read(bytes).is_some() {
             names(flow, AppProto::Dhcp);
+            devices::from_dhcp(bytes, lore);
             self.stage = Stage::Done;
             return true;
         }

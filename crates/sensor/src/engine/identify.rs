@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use model::Confidence;
 
-use super::derive;
 use super::probe::{Beginning, Probe};
+use super::{derive, devices};
 use crate::Limits;
 use crate::apps::{App, Catalogue};
 use crate::classify::{CLASSIFIERS, Opinion, Said};
@@ -27,6 +27,8 @@ pub(super) struct Mind {
 pub(crate) enum Follow {
     /// DNS messages, for their addresses.
     Dns,
+    /// DHCP messages, for the devices that send them.
+    Dhcp,
     /// By the classifier at this place of the table.
     Classifier(u8),
 }
@@ -57,8 +59,15 @@ impl Mind {
     pub(super) fn identify(&mut self, flow: &mut Flow, probe: &mut Probe, last: bool) -> bool {
         let derived = probe.hints.derive(&probe.beginning, flow, &mut self.lore, &mut self.scratch);
         let protocol = flow.names.as_ref().map_or(AppProto::Unknown, |names| names.protocol);
-        if matches!(protocol, AppProto::Dns | AppProto::Mdns) {
-            flow.follow = Some(Follow::Dns);
+        match protocol {
+            AppProto::Dns | AppProto::Mdns => flow.follow = Some(Follow::Dns),
+            AppProto::Dhcp => flow.follow = Some(Follow::Dhcp),
+            _ => {}
+        }
+        if derived.news
+            && let Some(names) = &flow.names
+        {
+            devices::from_names(flow.client.ip, names, &mut self.lore);
         }
         if derived.news
             && let Some(naming) = flow.names.as_ref().and_then(|names| by_names(self.catalogue, names))
@@ -153,6 +162,7 @@ impl Mind {
     pub(super) fn follow(&mut self, follow: Follow, flow: &mut Flow, way: Way, payload: &[u8]) {
         match follow {
             Follow::Dns => derive::follow_dns(payload, flow, way, &mut self.lore, self.catalogue),
+            Follow::Dhcp => devices::from_dhcp(payload, &mut self.lore),
             Follow::Classifier(index) => {
                 let read = CLASSIFIERS.get(usize::from(index)).and_then(|classifier| classifier.follow);
                 if let Some(read) = read {
@@ -198,6 +208,7 @@ impl Mind {
 
     /// The flow has ended: what it did not tell itself, others may have.
     pub(super) fn conclude(&mut self, flow: &mut Flow) {
+        flow.platform = devices::platform(flow, &self.lore);
         if self.specific(flow) || !matches!(flow.transport(), Transport::Tcp | Transport::Udp) {
             return;
         }

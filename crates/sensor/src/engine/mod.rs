@@ -4,6 +4,7 @@
 //! hash tables, so the same packets give the same events.
 
 mod derive;
+mod devices;
 mod identify;
 mod probe;
 
@@ -219,6 +220,7 @@ impl Worker {
         };
         let (client, server) = if backwards { (dst, src) } else { (src, dst) };
         self.counters.flows += 1;
+        devices::from_syn(decoded, &mut self.mind.lore);
         let mut flow = Flow::new(key, self.counters.flows, client, server, time);
         flow.vlans = decoded.vlans;
         flow.tunnels = decoded.tunnels;

@@ -130,7 +130,7 @@ impl Platforms {
         let mut left = Family::ANY;
         for claim in self.claims.get(&address, self.now)?.iter().rev().filter(|claim| claim.until > self.now) {
             if claim.clash > self.now {
-                return None;
+                break;
             }
             left = left.and(claim.family).unwrap_or(left);
         }
@@ -164,6 +164,8 @@ mod tests {
         platforms.at(60 * SECOND);
         platforms.learn(HOST, Platform::Windows, Strength::Stated);
         assert_eq!(platforms.of(HOST), None);
+        platforms.learn(HOST, Platform::Windows, Strength::Stack);
+        assert_eq!(platforms.of(HOST), None, "weaker evidence does not settle it");
         platforms.at(60 * SECOND + CLASH);
         assert_eq!(platforms.of(HOST), Some(Platform::Windows), "silence of the other one: it has gone");
         platforms.at(3600 * SECOND);
