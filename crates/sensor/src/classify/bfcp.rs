@@ -23,13 +23,17 @@ fn classify(view: &FlowView) -> Opinion {
         return if short && !view.last { Opinion::NeedMore } else { Opinion::No };
     };
     match message(view.first(Way::ToClient)) {
-        Some((reply, same)) if who == same && (ANSWERS.contains(&(ask, reply)) || reply == 13) => {
+        Some((reply, same)) if who == same && answers(ask, reply) => {
             Opinion::payload("bfcp", "BFCP request and answer")
         }
         Some(_) => Opinion::No,
         None if view.first(Way::ToClient).len() >= 12 || view.last => Opinion::No,
         None => Opinion::NeedMore,
     }
+}
+
+fn answers(ask: u8, reply: u8) -> bool {
+    ANSWERS.iter().any(|&(request, answer)| request == ask && (answer == reply || reply == 13))
 }
 
 fn versioned(byte: &u8) -> bool {
@@ -58,6 +62,10 @@ mod tests {
             assert_eq!(talk.ask(&CLASSIFIER), Opinion::NeedMore);
             assert_eq!(talk.server(hex("20 0c 0001 00000001 0002 0504 14020102")).named(&CLASSIFIER), Some("bfcp"));
         }
+        // A name look-up on an odd port: the same number comes back.
+        let query = hex("210d 0100 0001 0000 0000 0000 01610000010001");
+        let reply = hex("210d 0100 0001 0000 0000 0000 01610000010001");
+        assert_eq!(Talk::udp().client(query).server(reply).last().named(&CLASSIFIER), None);
         for reply in ["20 0c 0001 00000001 0003 0504", "20 0b 0000 00000001 0002 0504", "a0 0c 0001 00000001 0002 0504"]
         {
             assert_eq!(Talk::udp().client(&ask).server(hex(reply)).last().named(&CLASSIFIER), None, "{reply}");

@@ -35,18 +35,18 @@ fn classify(view: &FlowView) -> Opinion {
     let client = view.first(Way::ToServer).get(HELLO as usize + login..).unwrap_or_default();
     let server = view.first(Way::ToClient).get(ANSWER as usize + WELCOME..).unwrap_or_default();
     match (frames(client), frames(server)) {
-        (Some(sent), Some(received)) if sent + received >= 1 => {
+        (Some((sent, true)), Some((received, true))) if sent + received >= 1 => {
             Opinion::payload("threema", "Threema handshake and frames")
         }
         (None, _) | (_, None) => Opinion::No,
-        _ if view.last => Opinion::No,
+        _ if view.last || view.pieces.len() > 12 => Opinion::No,
         _ => Opinion::NeedMore,
     }
 }
 
-/// How many whole frames there are; `None` when the bytes are no frames. A frame is sealed: at least 16 bytes of tag
-/// and 4 of kind.
-fn frames(mut bytes: &[u8]) -> Option<usize> {
+/// How many whole frames there are and whether the bytes end with one; `None` when they are no frames. A frame is
+/// sealed: at least 16 bytes of tag and 4 of kind.
+fn frames(mut bytes: &[u8]) -> Option<(usize, bool)> {
     let mut whole = 0;
     while let Some(length) = le16(bytes, 0) {
         if !(20..0x2000).contains(&length) {
@@ -58,7 +58,7 @@ fn frames(mut bytes: &[u8]) -> Option<usize> {
         }
         whole += 1;
     }
-    Some(whole)
+    Some((whole, bytes.is_empty()))
 }
 
 #[cfg(test)]
@@ -76,6 +76,8 @@ mod tests {
         assert_eq!(handshake().server(&welcome).ask(&CLASSIFIER), Opinion::NeedMore);
         welcome.extend([&20u16.to_le_bytes()[..], &[5; 20]].concat());
         assert_eq!(handshake().server(&welcome).named(&CLASSIFIER), Some("threema"));
+        let cut = [&welcome[..], &[40, 0, 5]].concat();
+        assert_eq!(handshake().server(cut).ask(&CLASSIFIER), Opinion::NeedMore, "until the frame is whole");
         welcome.extend([0xff, 0xff, 0]);
         assert_eq!(handshake().server(&welcome).last().named(&CLASSIFIER), None);
         assert_eq!(Talk::tcp().client([1; 48]).server([2; 81]).ask(&CLASSIFIER), Opinion::No);

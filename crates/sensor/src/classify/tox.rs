@@ -14,14 +14,16 @@ pub(super) const CLASSIFIER: Classifier = Classifier {
     follow: None,
 };
 
-/// A key, after the kind of packet.
+/// A key, after the kind of packet; then a number used once.
 type Key = [u8; 32];
+type Nonce = [u8; 24];
 
 fn classify(view: &FlowView) -> Opinion {
     if view.transport != Transport::Udp {
         return relay(view);
     }
     let mut keys: [Option<Key>; 2] = [None; 2];
+    let mut nonces: [Option<Nonce>; 2] = [None; 2];
     let mut kinds: [Option<u8>; 2] = [None; 2];
     let mut foreign = 0;
     for piece in view.pieces {
@@ -31,8 +33,9 @@ fn classify(view: &FlowView) -> Opinion {
             foreign += 1;
             continue;
         };
-        // Each side signs with one key; replies answer requests.
-        if keys[way] == Some(key) && foreign == 0 {
+        // Each side keeps its key and takes a new number each time; a packet that is sent again tells nothing.
+        let nonce = array(datagram, 33);
+        if keys[way] == Some(key) && nonces[way] != nonce && foreign == 0 {
             return Opinion::payload("tox", "Tox DHT packets of one key");
         }
         let asked = kinds[piece.way.back().index()];
@@ -40,6 +43,7 @@ fn classify(view: &FlowView) -> Opinion {
             return Opinion::payload("tox", "Tox DHT request and reply");
         }
         keys[way] = Some(key);
+        nonces[way] = nonce;
         kinds[way] = Some(kind);
     }
     if keys == [None; 2] || foreign > 2 || view.last { Opinion::No } else { Opinion::NeedMore }
@@ -56,8 +60,10 @@ fn packet(datagram: &[u8], length: u32) -> Option<(u8, Key)> {
         _ => false,
     };
     let key: Key = array(datagram, 1).filter(|_| fits)?;
-    // Random keys do not repeat one byte.
-    (key.windows(2).filter(|pair| pair[0] == pair[1]).count() < 6).then_some((kind, key))
+    // Keys are random: of 32 bytes, few come twice.
+    let mut seen = [false; 256];
+    let distinct = key.iter().filter(|&&byte| !std::mem::replace(&mut seen[usize::from(byte)], true)).count();
+    (distinct >= 22).then_some((kind, key))
 }
 
 /// Relays listen on 33445 and say hello in 128 bytes, answered with 96.
@@ -95,7 +101,10 @@ mod tests {
         assert_eq!(talk.ask(&CLASSIFIER), Opinion::NeedMore);
         assert_eq!(talk.server(datagram(4, 2, 82 + 39 * 2 + 12)).named(&CLASSIFIER), Some("tox"));
         let talk = Talk::udp().client(datagram(0, 1, 82)).client(datagram(0, 1, 82));
-        assert_eq!(talk.named(&CLASSIFIER), Some("tox"));
+        assert_eq!(talk.last().named(&CLASSIFIER), None, "the same packet again");
+        let mut second = datagram(0, 1, 82);
+        second[40] = 7;
+        assert_eq!(Talk::udp().client(datagram(0, 1, 82)).client(second).named(&CLASSIFIER), Some("tox"));
         let other = Talk::udp().client(datagram(0, 1, 82)).client(datagram(0, 2, 82)).client(vec![0; 82]);
         assert_eq!(other.last().named(&CLASSIFIER), None);
         assert_eq!(Talk::udp().client(vec![0; 82]).client(vec![0; 82]).last().named(&CLASSIFIER), None);

@@ -118,10 +118,13 @@ fn element(stream: &[u8]) -> Element {
             None => Element::Other,
         };
     }
+    // A message says to whom, from whom or of what kind it is; other XML has messages too.
+    let attributes = tag.split(|&byte| byte == b'>').next().unwrap_or_default();
+    let addressed = [&b" to="[..], b" from=", b" type="].iter().any(|name| contains(attributes, name, MOST));
     let mut known = false;
     for (stanza, marks) in STANZAS.iter().filter(|(stanza, _)| stanza.as_bytes() == name) {
         known = true;
-        if marks.iter().any(|mark| memchr::memmem::find(head, mark).is_some()) {
+        if (addressed || name != b"message") && marks.iter().any(|mark| memchr::memmem::find(head, mark).is_some()) {
             return Element::Stanza(stanza);
         }
     }
@@ -212,6 +215,7 @@ mod tests {
             ("<stream:stream xmlns:stream='http://example.org/streams'>", None),
             ("<message id='1' class='log'>boot</message>", None),
             ("<iq>9</iq>", None),
+            ("<message><body>cold</body></message>", None),
             ("<?xml version='1.0'?><rss version='2.0'>", None),
             ("<html><body>", None),
             ("<auth user='a' pass='b'/>", None),
