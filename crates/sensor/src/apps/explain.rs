@@ -122,7 +122,7 @@ impl fmt::Display for Explanation<'_> {
         writeln!(f, "{} ({}), {}", self.name, self.id, kind_of(self.category))?;
         writeln!(f, "{}", self.about)?;
         if !self.who.is_empty() {
-            writeln!(f, "{}", self.who)?;
+            writeln!(f, "Used by: {}", self.who)?;
         }
         if self.generic {
             writeln!(f, "A building block of many applications: a more specific name goes before it.")?;

@@ -95,3 +95,68 @@ fn no_host_is_listed_below_another_of_its_own_entry() {
         }
     }
 }
+
+#[test]
+fn messengers_are_told_from_what_shares_their_domain() {
+    let catalogue = Catalogue::bundled();
+    for (host, id) in [
+        ("mmg.whatsapp.net", Some("whatsapp")),
+        ("media-fra3-1.cdn.whatsapp.net", Some("whatsapp")),
+        ("edge-mqtt.facebook.com", Some("messenger")),
+        ("5-edge-chat.facebook.com", Some("messenger")),
+        ("edge-chat.instagram.com", Some("instagram")),
+        ("www.facebook.com", None),
+        ("static.xx.fbcdn.net", None),
+        ("www.instagram.com", None),
+        ("graph.facebook.com", None),
+        ("chat.signal.org", Some("signal")),
+        ("textsecure-service.whispersystems.org", Some("signal")),
+        ("teams.microsoft.com", Some("teams")),
+        ("emea.ng.msg.teams.microsoft.com", Some("teams")),
+        ("sip.contoso.onmicrosoft.com", None),
+        ("www.microsoft.com", None),
+        ("login.live.com", None),
+        ("db3msgr5011709.gateway.messenger.live.com", Some("skype")),
+        ("messenger.hotmail.com", Some("msn")),
+        ("www.msn.com", None),
+        ("hotmail.com", None),
+        ("scs.msg.yahoo.com", Some("yahoo")),
+        ("cs101.msg.mud.yahoo.com", Some("yahoo")),
+        ("mail.yahoo.com", None),
+        ("login.oscar.aol.com", Some("oscar")),
+        ("www.aol.com", None),
+        ("meet.google.com", Some("googlemeet")),
+        ("chat.google.com", Some("googlechat")),
+        ("mtalk.google.com", None),
+        ("alt4-mtalk.google.com", None),
+        ("www.google.com", None),
+        ("stun.l.google.com", None),
+        ("1-courier.push.apple.com", None),
+        ("gateway.icloud.com", None),
+        ("short.weixin.qq.com", Some("wechat")),
+        ("mp.weixin.qq.com", None),
+        ("www.qq.com", None),
+        ("v.qq.com", None),
+        ("booking-loco.kakao.com", None),
+        ("booking.loco.kakao.com", Some("kakaotalk")),
+        ("maps.kakao.com", None),
+        ("gd2.line.naver.jp", Some("line")),
+        ("www.naver.com", None),
+        ("app.snapchat.com", Some("snapchat")),
+        ("wss-primary.slack.com", Some("slack")),
+        ("us04web.zoom.us", Some("zoom")),
+        ("dc5.example.onion", Some("tor")),
+        ("tracker.opentrackr.org", Some("bittorrent")),
+        ("dht.transmissionbt.com", Some("bittorrent")),
+        ("eu1.ethermine.org", Some("mining")),
+        ("seed.bitcoin.sipa.be", Some("bitcoin")),
+        ("config.rcs.mnc001.mcc262.pub.3gppnetwork.org", Some("rcs")),
+        ("epdg.epc.mnc001.mcc262.pub.3gppnetwork.org", None),
+    ] {
+        let found = catalogue.by_host(host).map(|app| catalogue.entry(app).id.as_str());
+        assert_eq!(found, id, "{host}");
+    }
+    let candidates = catalogue.by_address("157.240.20.52".parse().unwrap());
+    let ids: Vec<&str> = candidates.iter().map(|&app| catalogue.entry(app).id.as_str()).collect();
+    assert_eq!(ids, ["instagram", "messenger", "whatsapp"]);
+}
