@@ -24,6 +24,9 @@ const MOST_RECORDS: usize = 256;
 /// Addresses and service names given of one message.
 const MOST_ANSWERS: usize = 64;
 
+/// Bytes behind the last record that are forgiven: some of Apple's multicast has four.
+const MOST_BEHIND: usize = 16;
+
 const A: u16 = 1;
 const PTR: u16 = 12;
 const TXT: u16 = 16;
@@ -90,7 +93,7 @@ pub fn read(message: &[u8]) -> Option<Message<'_>> {
         }
         at = record.end;
     }
-    (at == message.len()).then_some(found)
+    (message.len() - at <= MOST_BEHIND).then_some(found)
 }
 
 impl Message<'_> {

@@ -45,7 +45,8 @@ fn a_query_is_read() {
     assert_eq!(message.question().unwrap().as_str(), "chat.example.test");
     assert_eq!(message.question_type(), Some(28));
     assert!(addresses(&message).is_empty());
-    assert!(read(&[&query[..], &[0]].concat()).is_none(), "a byte too many");
+    assert!(read(&[&query[..], &[0; 4]].concat()).is_some(), "some bytes behind");
+    assert!(read(&[&query[..], &[0; 40]].concat()).is_none(), "too many bytes behind");
 }
 
 #[test]

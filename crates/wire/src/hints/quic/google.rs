@@ -7,6 +7,9 @@ use super::super::tls::ClientHello;
 /// Tags in a message; clients send about thirty.
 const MOST_TAGS: usize = 128;
 
+/// The tag that a client's hello begins with.
+pub(super) const CHLO: &[u8] = b"CHLO";
+
 /// A CHLO, as far as it tells something.
 #[derive(Debug, Default)]
 pub(super) struct Hello<'a> {
@@ -24,7 +27,6 @@ pub(super) enum Message<'a> {
 
 /// Reads a CHLO: tag, count of entries, two bytes of nothing, then for each its tag and where its value ends.
 pub(super) fn read(message: &[u8]) -> Message<'_> {
-    const CHLO: &[u8] = b"CHLO";
     let Some((tag, rest)) = message.split_at_checked(CHLO.len()) else {
         return if CHLO.starts_with(message) { Message::Cut } else { Message::Not };
     };
@@ -68,7 +70,7 @@ impl Hello<'_> {
     /// What is worth keeping. There is no JA4, for this isn't TLS.
     pub(super) fn summary(&self) -> ClientHello {
         ClientHello {
-            sni: self.server_name.and_then(text::host),
+            sni: self.server_name.and_then(text::authority),
             alpn: Vec::new(),
             ja4: Box::from(""),
             ech: false,

@@ -42,9 +42,7 @@ pub struct Initials {
     keys: Option<Keys>,
     /// The packet being opened.
     packet: Vec<u8>,
-    /// The handshake's beginning, and which parts of it are there.
-    crypto: Vec<u8>,
-    have: Ranges,
+    crypto: Crypto,
     user_agent: Option<Box<str>>,
     datagrams: u8,
     failures: u8,
@@ -107,7 +105,6 @@ impl Initials {
             self.version = Some(version);
             self.keys = None;
             self.crypto.clear();
-            self.have = Ranges::default();
         }
     }
 
@@ -129,16 +126,16 @@ impl Initials {
     /// Opens a packet and takes its CRYPTO frames. The keys come from the connection id of the client's first Initial;
     /// after a Retry they come from the new one.
     fn open(&mut self, packet: &Long) -> bool {
-        let Initials { keys, packet: buffer, crypto, have, .. } = self;
+        let Initials { keys, packet: buffer, crypto, .. } = self;
         let mut attempt = |keys: &Keys| {
             buffer.clear();
             buffer.extend_from_slice(packet.packet);
             let Some(inside) = keys.open(buffer, packet.number_at) else { return false };
-            let take = |offset, bytes: &[u8]| keep(crypto, have, offset, bytes);
             // A strange frame ends the packet, and what came before it counts.
             let _ = match packet.family {
-                Family::Ietf => frames::crypto(inside, take),
-                _ => frames::google_crypto(inside, true, take),
+                Family::Ietf => frames::crypto(inside, |offset, bytes| crypto.take(offset, bytes)),
+                Family::GoogleTls => frames::google_crypto(inside, true, |offset, bytes| crypto.take(offset, bytes)),
+                _ => frames::google_crypto(inside, true, |offset, bytes| crypto.take_chlo(offset, bytes)),
             };
             true
         };
@@ -161,13 +158,12 @@ impl Initials {
         // Until Q033 a byte of private flags stands before the frames.
         let skip = HASH + usize::from(number < *b"Q034");
         let frames = inside.get(skip..).unwrap_or_default();
-        let Initials { crypto, have, .. } = self;
-        let _ = frames::google_crypto(frames, number >= *b"Q039", |offset, bytes| keep(crypto, have, offset, bytes));
+        let _ = frames::google_crypto(frames, number >= *b"Q039", |offset, bytes| self.crypto.take_chlo(offset, bytes));
         self.google_hello()
     }
 
     fn google_hello(&mut self) -> Reading<tls::ClientHello> {
-        let message = self.crypto.get(..self.have.contiguous()).unwrap_or_default();
+        let message = self.crypto.beginning();
         match google::read(message) {
             google::Message::Whole(hello) => {
                 self.user_agent = hello.user_agent.map(Box::from);
@@ -179,7 +175,7 @@ impl Initials {
     }
 
     fn tls_hello(&mut self) -> Reading<tls::ClientHello> {
-        let message = self.crypto.get(..self.have.contiguous()).unwrap_or_default();
+        let message = self.crypto.beginning();
         let Some((&[kind, high, middle, low], rest)) = message.split_first_chunk::<4>() else {
             return Reading::More;
         };
@@ -194,19 +190,47 @@ impl Initials {
     }
 }
 
-/// Puts a piece of the handshake in its place.
-fn keep(crypto: &mut Vec<u8>, have: &mut Ranges, offset: u64, bytes: &[u8]) {
-    let Some(start) = usize::try_from(offset).ok().filter(|start| *start <= LONGEST_HELLO) else { return };
-    let end = start + bytes.len();
-    if end > LONGEST_HELLO {
-        return;
+/// The beginning of the client's handshake.
+#[derive(Debug, Default)]
+struct Crypto {
+    bytes: Vec<u8>,
+    /// Which parts of it are there.
+    have: Ranges,
+    /// Where in the client's stream it begins.
+    start: u64,
+}
+
+impl Crypto {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.have = Ranges::default();
     }
-    if crypto.len() < end {
-        crypto.resize(end, 0);
+
+    /// Puts a piece in its place.
+    fn take(&mut self, offset: u64, piece: &[u8]) {
+        let Some(start) = offset.checked_sub(self.start).and_then(|start| usize::try_from(start).ok()) else { return };
+        let Some(end) = start.checked_add(piece.len()).filter(|end| *end <= LONGEST_HELLO) else { return };
+        if self.bytes.len() < end {
+            self.bytes.resize(end, 0);
+        }
+        if let Some(place) = self.bytes.get_mut(start..end) {
+            place.copy_from_slice(piece);
+            self.have.add(start as u32, end as u32);
+        }
     }
-    if let Some(place) = crypto.get_mut(start..end) {
-        place.copy_from_slice(bytes);
-        have.add(start as u32, end as u32);
+
+    /// The same for Google's own handshake, in which a second hello, behind the first, answers the server's rejection.
+    fn take_chlo(&mut self, offset: u64, piece: &[u8]) {
+        if offset != self.start && piece.starts_with(google::CHLO) {
+            self.clear();
+            self.start = offset;
+        }
+        self.take(offset, piece);
+    }
+
+    /// What is there without a gap.
+    fn beginning(&self) -> &[u8] {
+        self.bytes.get(..self.have.contiguous()).unwrap_or_default()
     }
 }
 

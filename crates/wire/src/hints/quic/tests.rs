@@ -238,6 +238,9 @@ fn google_hellos_are_read() {
         assert_eq!(initials.user_agent(), Some("Chrome/50 X"));
         assert_eq!(&*hello.ja4, "");
     }
+    let second = [&[0xa4, 1, 4, 0][..], &length.to_be_bytes(), &hello].concat();
+    let hello = hello_of(Initials::new().push(true, &public(b"Q043", &second)));
+    assert_eq!(hello.sni.as_deref(), Some("mail.example.test"), "the first hello was lost");
     for version in [*b"T050", *b"T051"] {
         let message = Offer::example("t.test").message();
         let frame = [&[8, 0][..], &(0x4000 | message.len() as u16).to_be_bytes(), &message].concat();

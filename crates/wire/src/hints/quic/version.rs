@@ -76,7 +76,7 @@ const DRAFT_23: Derivation = with(0xc3eef712c72ebb5a11a7d2432bb46365, 0xbef9f502
 const DRAFT_22: Derivation = with(0x7fbcdb0e7c66bbe9193a96cd21519ebd, 0x7a02644a, LABELS);
 const GOOGLE_Q050: Derivation = with(0x504574efd066fe2f9d945cfcdbd3a7f0, 0xd3b56b45, LABELS);
 const GOOGLE_T050: Derivation = with(0x7ff579e5acd072915580304c43a2367c, 0x60488310, LABELS);
-const GOOGLE_T051: Derivation = with(0x7a4eedf4e7ccee5fa4506c19124fc8cc, 0xda6e033d, LABELS);
+const GOOGLE_T051: Derivation = with(0x7a4edef4e7ccee5fa4506c19124fc8cc, 0xda6e033d, LABELS);
 
 /// What a version's Initial keys may be derived with, the likeliest first. Decryption is authenticated, so a wrong
 /// one does no harm.

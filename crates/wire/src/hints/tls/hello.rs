@@ -135,7 +135,8 @@ impl<'a> Hello<'a> {
     /// What is worth keeping.
     pub(in super::super) fn summary(&self) -> ClientHello {
         ClientHello {
-            sni: self.server_name.and_then(text::host),
+            // Some put the port behind the name.
+            sni: self.server_name.and_then(text::authority),
             alpn: self.protocols().filter_map(text::text).take(MOST_PROTOCOLS).map(Box::from).collect(),
             ja4: ja4::fingerprint(self),
             ech: self.encrypted,
