@@ -34,15 +34,16 @@ fn classify(view: &FlowView) -> Opinion {
     {
         return yes(Confidence::Certificate, "certificate of a Tor relay");
     }
-    let lonely = names.hello && names.alpn.is_empty() && names.remembered.is_none();
-    // A relay's certificate, where it can be seen at all, is in no way that of the name in the hello.
-    let vouched =
-        !names.certificate.is_empty() && names.sni.as_ref().is_some_and(|sni| names.certificate.contains(sni));
     let name = names.sni.as_deref().and_then(|sni| invented(sni, ".com", 4..=25));
-    if lonely && !vouched && name.is_some_and(|name| is_tors(names) || (name.len() >= 8 && is_random(name))) {
+    if names.hello && (name.is_none() || !names.alpn.is_empty() || names.remembered.is_some()) {
+        return Opinion::No;
+    }
+    // A relay's certificate, where it can be seen at all, is in no way that of the name in the hello.
+    let vouched = names.sni.as_ref().is_some_and(|sni| names.certificate.contains(sni));
+    if !vouched && name.is_some_and(|name| is_tors(names) || (name.len() >= 8 && is_random(name))) {
         return yes(Confidence::Fingerprint, "hello to an invented name, as Tor says it");
     }
-    if view.pieces.len() < 8 { Opinion::NeedMore } else { Opinion::No }
+    if names.certificate.is_empty() && view.pieces.len() < 8 { Opinion::NeedMore } else { Opinion::No }
 }
 
 /// Whether the hello offers what Tor's does (JA4's hash of cipher suites), in versions that offer TLS 1.3. Before
