@@ -152,8 +152,9 @@ fn mining(view: &FlowView) -> Opinion {
         let login = word(b"\"login\"")
             && word(b"\"method\"")
             && word(b"\"params\"")
-            && (word(b"\"pass\"") || word(b"\"agent\""));
-        let job = word(b"\"job_id\"") && (word(b"\"blob\"") || word(b"\"target\"") || word(b"\"nonce\""));
+            && (word(b"\"agent\"") || has_wallet(bytes));
+        let job = word(b"\"job_id\"")
+            && (word(b"\"blob\"") || word(b"\"nonce\"") || (word(b"\"target\"") && word(b"\"jsonrpc\"")));
         if login || job {
             return Opinion::payload("mining", "Stratum, Monero's dialect");
         }
@@ -163,6 +164,16 @@ fn mining(view: &FlowView) -> Opinion {
         }
     }
     if json && view.pieces.len() < 8 { Opinion::NeedMore } else { Opinion::No }
+}
+
+/// Whether somebody logs in as a wallet: a long word of letters and digits, perhaps with more after it.
+fn has_wallet(bytes: &[u8]) -> bool {
+    let bytes = bytes.get(..SEARCHED).unwrap_or(bytes);
+    memchr::memmem::find_iter(bytes, b"\"login\"").any(|at| {
+        let rest = bytes.get(at + 7..).unwrap_or_default().trim_ascii_start();
+        let value = rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start).and_then(|rest| rest.strip_prefix(b"\""));
+        value.is_some_and(|value| value.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count() >= 30)
+    })
 }
 
 #[cfg(test)]
@@ -204,6 +215,11 @@ mod tests {
         }
         let login = r#"{"method":"login","params":{"user":"me","password":"x"}}"#;
         assert_eq!(Talk::tcp().client(login).last().named(&MINING), None);
+        let login = r#"{"method":"login","params":{"login":"me","pass":"x"}}"#;
+        assert_eq!(Talk::tcp().client(login).last().named(&MINING), None);
+        let wallet =
+            format!(r#"{{"method": "login", "params": {{"login": "{}.rig", "pass": "x"}}}}"#, "4BCe".repeat(20));
+        assert_eq!(Talk::tcp().client(wallet).named(&MINING), Some("mining"));
         assert_eq!(Talk::tcp().client("mining.subscribe").ask(&MINING), Opinion::No);
         let getwork = "POST / HTTP/1.1\r\nHost: pool\r\nX-Mining-Extensions: longpoll\r\n\r\n";
         assert_eq!(Talk::tcp().inside(AppProto::Http).client(getwork).named(&MINING), Some("mining"));

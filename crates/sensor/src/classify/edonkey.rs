@@ -18,6 +18,8 @@ const KAD: u8 = 0xe4;
 const KAD_PACKED: u8 = 0xe5;
 /// The longest message that clients take.
 const LONGEST: u32 = 2_000_000;
+/// How packed content begins: deflated, with a window of 32 KiB.
+const ZLIB: u8 = 0x78;
 /// At most this many contacts of one answer are learnt.
 const MOST_CONTACTS: usize = 32;
 
@@ -60,10 +62,12 @@ fn classify_tcp(view: &FlowView) -> Opinion {
         }
         let content = bytes.get(6..).unwrap_or_default();
         let content = content.get(..length as usize - 1).unwrap_or(content);
-        if protocol == EDONKEY && is_introduction(kind, length, content) {
+        let followed = is_followed(bytes, length);
+        if followed && protocol == EDONKEY && is_introduction(kind, length, content) {
             return Opinion::payload(ID, "eDonkey hello");
         }
-        if protocol == EMULE
+        if followed
+            && protocol == EMULE
             && kind == 0x01
             && length >= 7
             && content.len() >= 6
@@ -71,7 +75,8 @@ fn classify_tcp(view: &FlowView) -> Opinion {
         {
             return Opinion::payload(ID, "eMule information");
         }
-        framed += u8::from(is_known(protocol, kind, length) && is_followed(bytes, length));
+        let known = is_known(protocol, kind, length) && (protocol != PACKED || byte(content, 0) == Some(ZLIB));
+        framed += u8::from(known && followed);
     }
     if framed == 2 {
         return Opinion::payload(ID, "eDonkey messages");

@@ -39,11 +39,12 @@ fn classify(view: &FlowView) -> Opinion {
         if bytes.starts_with(b"<?xml ") && contains(bytes, b"<ZMessage target=\"ZBBP.", 256) {
             return Opinion::payload(ID, "Kontiki message to neighbours");
         }
-        let Some([VERSION, words, flags, _]) = array::<4>(bytes, 0) else { return Opinion::No };
+        let Some([VERSION, words, flags, errors]) = array::<4>(bytes, 0) else { return Opinion::No };
         if bytes == KNOCK {
             continue;
         }
-        if !(4..=15).contains(&words) || flags & !FLAGS != 0 || (piece.len as usize) < usize::from(words) * 4 {
+        let open = flags & 0x04 != 0 && flags & !FLAGS == 0 && errors == 0;
+        if !(4..=15).contains(&words) || !open || (piece.len as usize) < usize::from(words) * 4 {
             return Opinion::No;
         }
         let (Some(sequence), Some(acknowledged)) = (be32(bytes, 8), be32(bytes, 12)) else { return Opinion::No };
@@ -61,7 +62,6 @@ fn classify(view: &FlowView) -> Opinion {
         {
             return Opinion::payload(ID, "Kontiki delivery packets in sequence");
         }
-        // An opening packet stands at offset 8 for what the other side will acknowledge.
         before[piece.way.index()] = Some(place);
     }
     if view.pieces.len() < PATIENCE && byte(view.first(crate::view::Way::ToServer), 0) == Some(VERSION) {
