@@ -85,6 +85,19 @@ pub struct Response<'a> {
 /// Reads the request at the beginning of a client's stream (RFC 9112). Answers once the head is whole or 8 kB long;
 /// whether it is HTTP at all is decided by the request line.
 pub fn request(stream: &[u8]) -> Reading<Request<'_>> {
+    read_request(stream, stream.len() >= LONGEST_HEAD)
+}
+
+/// The request so far, for when no more will come: it needs its request line.
+pub fn request_so_far(stream: &[u8]) -> Option<Request<'_>> {
+    match read_request(stream, true) {
+        Reading::Is(request) => Some(request),
+        Reading::More | Reading::Not => None,
+    }
+}
+
+/// With `cut`, a head that isn't whole is taken as far as it goes.
+fn read_request(stream: &[u8], cut: bool) -> Reading<Request<'_>> {
     let (method, rest) = match method(stream) {
         Reading::Is(found) => found,
         Reading::More => return Reading::More,
@@ -114,7 +127,7 @@ pub fn request(stream: &[u8]) -> Reading<Request<'_>> {
     if !matches!(version, b" HTTP/1.1" | b" HTTP/1.0" | b" HTTP/2.0") || target.is_empty() {
         return Reading::Not;
     }
-    match head(stream) {
+    match head(stream, cut) {
         Some(head) => Reading::Is(Request { method, target, head }),
         None => Reading::More,
     }
@@ -138,7 +151,7 @@ pub fn response(stream: &[u8]) -> Reading<Response<'_>> {
         return Reading::Not;
     }
     let status = digits.iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0'));
-    match head(stream) {
+    match head(stream, stream.len() >= LONGEST_HEAD) {
         Some(head) => Reading::Is(Response { status, head }),
         None => Reading::More,
     }
@@ -273,8 +286,8 @@ fn first_line<'a>(stream: &[u8], rest: &'a [u8]) -> Reading<Option<&'a [u8]>> {
     }
 }
 
-/// The header fields, once they are whole or too long.
-fn head(stream: &[u8]) -> Option<Head<'_>> {
+/// The header fields, once they are whole; with `cut`, the whole ones.
+fn head(stream: &[u8], cut: bool) -> Option<Head<'_>> {
     let seen = stream.get(..LONGEST_HEAD).unwrap_or(stream);
     let mut ends = memchr::memchr_iter(b'\n', seen);
     let start = ends.next()? + 1;
@@ -288,7 +301,7 @@ fn head(stream: &[u8]) -> Option<Head<'_>> {
         }
         match ends.next() {
             Some(end) => line = end + 1,
-            None if stream.len() >= LONGEST_HEAD => {
+            None if cut => {
                 return Some(Head { fields: seen.get(start..line)?, end: stream.len() });
             }
             None => return None,
@@ -379,6 +392,15 @@ mod tests {
         let fields = format!("GET / HTTP/1.1\r\nHost: a.test\r\nCookie: {}", "a".repeat(9000));
         let Reading::Is(long) = request(fields.as_bytes()) else { panic!("not read") };
         assert_eq!(long.host().as_deref(), Some("a.test"));
+    }
+
+    #[test]
+    fn a_request_that_ends_early_tells_what_it_said() {
+        let stream = b"GET /x HTTP/1.1\r\nHost: a.test\r\nUser-Ag";
+        assert_eq!(request(stream), Reading::More);
+        let so_far = request_so_far(stream).unwrap();
+        assert_eq!((so_far.host().as_deref(), so_far.user_agent()), (Some("a.test"), None));
+        assert_eq!(request_so_far(b"GET /x HTT"), None);
     }
 
     #[test]

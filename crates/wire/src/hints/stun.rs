@@ -93,7 +93,8 @@ fn begins(bytes: &[u8]) -> Option<usize> {
     (first < 0x40 && rest.len() >= HEADER - 4).then(|| HEADER + usize::from(u16::from_be_bytes([high, low])))
 }
 
-/// TURN ChannelData (RFC 8656 section 12.4): channel and data. In a datagram at most padding may follow the data.
+/// TURN ChannelData (RFC 8656 section 12.4): channel and data. In a datagram at most padding may follow the data. Four
+/// bytes tell little: only on a flow that has shown STUN does this mean something.
 pub fn channel_data(datagram: &[u8]) -> Option<(u16, &[u8])> {
     let mut left = Cursor(datagram);
     let channel = left.u16().filter(|channel| (0x4000..=0x4fff).contains(channel))?;
