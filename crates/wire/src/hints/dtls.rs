@@ -27,6 +27,7 @@ const CLIENT_HELLO: u8 = 1;
 const SERVER_HELLO: u8 = 2;
 const HELLO_VERIFY_REQUEST: u8 = 3;
 const CERTIFICATE: u8 = 11;
+const SERVER_HELLO_DONE: u8 = 14;
 
 /// Whether a datagram is made of DTLS records, without a byte over.
 pub fn looks_like(datagram: &[u8]) -> bool {
@@ -146,8 +147,6 @@ pub fn server_flight<'a>(
         _ => seen.reading(),
     }
 }
-
-const SERVER_HELLO_DONE: u8 = 14;
 
 /// Whether the first handshake message was one to expect.
 #[derive(Clone, Copy)]

@@ -76,6 +76,7 @@ pub fn read(message: &[u8]) -> Option<Message<'_>> {
     for index in 0..questions {
         let Some(question) = question(message, at) else {
             // Cut off, unless it is the first.
+            found.records = 0;
             return (index > 0 && truncated(message, at, QUESTION)).then_some(found);
         };
         if index == 0 && question.kind == SRV && is_netbios(message, at) {

@@ -93,6 +93,18 @@ fn services_are_named() {
 }
 
 #[test]
+fn a_message_that_was_cut_gives_what_is_whole() {
+    let questions = [asked(&labels("a.test"), 1), asked(&labels("b.test"), 1)].concat();
+    let bytes = [header(0x8180, [2, 1, 0, 0]), questions, answer(&[0xc0, 12], 1, &[192, 0, 2, 1])].concat();
+    assert_eq!(addresses(&read(&bytes).unwrap()).len(), 1);
+    for cut in 24..bytes.len() {
+        let message = read(&bytes[..cut]).unwrap();
+        assert_eq!(message.question().unwrap().as_str(), "a.test");
+        assert!(addresses(&message).is_empty() && services(&message).is_empty(), "cut at {cut}");
+    }
+}
+
+#[test]
 fn what_is_no_dns_is_refused() {
     let netbios = [vec![32], b"CKAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_vec(), vec![0]].concat();
     let good = asked(&labels("a.test"), 1);

@@ -114,7 +114,7 @@ impl Initials {
             return self.take_clear(packet.version, inside);
         }
         if !self.open(packet) {
-            self.failures += 1;
+            self.failures = self.failures.saturating_add(1);
             return if self.failures >= MOST_FAILURES { Reading::Not } else { Reading::More };
         }
         match packet.family {
