@@ -26,6 +26,7 @@ mod sip;
 mod skype;
 mod snapchat;
 mod stun;
+mod teams;
 mod teamspeak;
 mod telegram;
 #[cfg(test)]
@@ -190,6 +191,7 @@ pub static CLASSIFIERS: &[Classifier] = &[
     agora::CLASSIFIER,
     zoom::CLASSIFIER,
     teamspeak::CLASSIFIER,
+    teams::CLASSIFIER,
     stun::CALLS,
     stun::FRAMED,
     oscar::CLASSIFIER,
