@@ -160,3 +160,13 @@ fn messengers_are_told_from_what_shares_their_domain() {
     let ids: Vec<&str> = candidates.iter().map(|&app| catalogue.entry(app).id.as_str()).collect();
     assert_eq!(ids, ["instagram", "messenger", "whatsapp"]);
 }
+
+#[test]
+fn every_application_can_be_named() {
+    for application in Catalogue::bundled().all() {
+        let Evidence { hosts, certificates, alpn, ja4, user_agents, .. } = &application.evidence;
+        let by_data = [hosts, certificates, alpn, ja4, user_agents].iter().any(|list| !list.is_empty());
+        let by_payload = CLASSIFIERS.iter().any(|classifier| classifier.applications.contains(&&*application.id));
+        assert!(by_data || by_payload, "{}: nothing but an address or a port tells it", application.id);
+    }
+}
