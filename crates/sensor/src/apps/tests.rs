@@ -167,6 +167,8 @@ fn every_application_can_be_named() {
         let Evidence { hosts, certificates, alpn, ja4, user_agents, .. } = &application.evidence;
         let by_data = [hosts, certificates, alpn, ja4, user_agents].iter().any(|list| !list.is_empty());
         let by_payload = CLASSIFIERS.iter().any(|classifier| classifier.applications.contains(&&*application.id));
-        assert!(by_data || by_payload, "{}: nothing but an address or a port tells it", application.id);
+        // Building blocks are also named by the signalling that announces them.
+        let announced = application.generic;
+        assert!(by_data || by_payload || announced, "{}: nothing but an address or a port tells it", application.id);
     }
 }
