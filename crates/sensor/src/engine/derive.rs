@@ -193,7 +193,7 @@ impl Hints {
                 // Tor invents the name it asks for; its relays' certificates tell.
                 let invented = |sni: &str| hello.alpn.is_empty() && sni.starts_with("www.") && sni.ends_with(".com");
                 // Some clients put an address where a name belongs, which RFC 6066 section 3 forbids.
-                let address = |sni: &str| sni.parse::<std::net::IpAddr>().is_ok();
+                let address = |sni: &str| sni.parse::<IpAddr>().is_ok();
                 let named = hello.sni.as_deref().is_some_and(|sni| !invented(sni) && !address(sni));
                 take_hello(names(flow, AppProto::Tls), hello);
                 self.stage = if named { Stage::Done } else { Stage::Certificate };
