@@ -138,6 +138,8 @@ fn hash(parent: u32, label: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn hosts(patterns: &[(&str, Option<u16>)]) -> Hosts<Option<u16>> {
@@ -212,5 +214,21 @@ mod tests {
         let name = format!("{}chat.example", "a.".repeat(5000));
         assert_eq!(hosts.owner(&name), Some(Some(1)));
         assert_eq!(hosts.owner(&".".repeat(5000)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn owners_are_those_of_the_longest_suffix(
+            patterns in prop::collection::btree_set("[ab]{1,2}(\\.[ab]{1,2}){1,3}", 1..12),
+            name in "([ab]{0,2}\\.){0,5}[ab]{1,2}",
+        ) {
+            let mut hosts = Hosts::default();
+            for pattern in &patterns {
+                hosts.insert(pattern, pattern.len()).unwrap();
+            }
+            let above = |pattern: &&String| name == **pattern || name.ends_with(&format!(".{pattern}"));
+            let longest = patterns.iter().filter(above).map(String::len).max();
+            prop_assert_eq!(hosts.owner(&name), longest, "{}", name);
+        }
     }
 }

@@ -62,6 +62,7 @@ fn order(mut options: &[u8]) -> Option<([u8; MOST], usize)> {
 #[cfg(test)]
 mod tests {
     use model::Platform;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -77,6 +78,13 @@ mod tests {
         assert_eq!(of_syn(64, &apple), Some(Family::APPLE));
         for odd in [&[][..], &[2], &[2, 4], &[2, 1, 1, 1], &[8, 0], &[1; 40], &[2, 4, 5, 0xb4]] {
             assert_eq!(of_syn(64, odd), None, "{odd:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn foreign_options_do_no_harm(ttl: u8, options in prop::collection::vec(any::<u8>(), 0..60)) {
+            let _ = of_syn(ttl, &options);
         }
     }
 }
