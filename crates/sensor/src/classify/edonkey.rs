@@ -31,7 +31,7 @@ pub(crate) const TCP: Classifier = Classifier {
     over: Over::Tcp,
     inside: Inside::PLAIN,
     classify: classify_tcp,
-    follow: None,
+    follow: Some(follow_tcp),
 };
 
 /// Datagrams, among them Kademlia.
@@ -42,7 +42,7 @@ pub(crate) const UDP: Classifier = Classifier {
     over: Over::Udp,
     inside: Inside::PLAIN,
     classify: classify_udp,
-    follow: Some(follow),
+    follow: Some(follow_udp),
 };
 
 fn classify_tcp(view: &FlowView) -> Opinion {
@@ -269,8 +269,44 @@ fn client(kind: u8, _bytes: &[u8], len: usize) -> Shape {
     if sized { Shape::Likely(kind) } else { Shape::Wrong }
 }
 
+/// Learns where a client says that it listens, and the sources that a server names. Obfuscated messages
+/// between these are known by nothing else.
+fn follow_tcp(said: &Said, lore: &mut Lore) {
+    let (Some(EDONKEY), Some(kind)) = (byte(said.payload, 0), byte(said.payload, 5)) else { return };
+    let content = said.payload.get(6..).unwrap_or_default();
+    let speaker = if said.way == Way::ToServer { said.client.ip } else { said.server.ip };
+    match kind {
+        // A hello, a login, an answer: hash, id, TCP port; UDP ports in a tag, Kad's first.
+        0x01 | 0x4c => {
+            let user = if byte(content, 0) == Some(0x10) { content.get(1..).unwrap_or_default() } else { content };
+            if let Some(port) = le16(user, 20) {
+                learn(lore, &[Transport::Tcp], Endpoint { ip: speaker, port }, ID);
+            }
+            for tag in UDP_PORTS {
+                let Some(at) = memchr::memmem::find(user.get(..512).unwrap_or(user), tag) else { continue };
+                for at in [at + tag.len(), at + tag.len() + 2] {
+                    if let Some(port) = le16(user, at) {
+                        learn(lore, &[Transport::Udp], Endpoint { ip: speaker, port }, ID);
+                    }
+                }
+            }
+        }
+        // Sources of a file: its hash, their number, their addresses and ports.
+        0x42 => {
+            for source in content.get(17..).unwrap_or_default().chunks_exact(6).take(MOST_CONTACTS) {
+                let (Some(ip), Some(port)) = (array::<4>(source, 0), le16(source, 4)) else { return };
+                learn(lore, &[Transport::Tcp], Endpoint { ip: ip.into(), port }, ID);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The tag for UDP ports, in both ways of writing tags.
+const UDP_PORTS: [&[u8]; 2] = [&[0x83, 0xf9], &[0x03, 0x01, 0x00, 0xf9]];
+
 /// Learns the contacts of a Kad answer.
-fn follow(said: &Said, lore: &mut Lore) {
+fn follow_udp(said: &Said, lore: &mut Lore) {
     let contacts = match said.payload {
         [KAD, 0x29, rest @ ..] => rest.get(17..),
         [KAD, 0x09, rest @ ..] => rest.get(21..),
@@ -308,6 +344,22 @@ mod tests {
     }
 
     #[test]
+    fn logins_and_sources_are_learnt() {
+        let mut lore = Lore::new(8);
+        let (client, server) = (Talk::tcp().client, Talk::tcp().server);
+        let login = framed(EDONKEY, 0x01, &[&hex(USER)[..], &hex("83f9 3812 4012")].concat());
+        let found = framed(EDONKEY, 0x42, &[&[7; 16][..], &[1, 192, 0, 2, 9, 0x36, 0x12]].concat());
+        for (way, payload) in [(Way::ToServer, &login), (Way::ToClient, &found)] {
+            follow_tcp(&Said { client, server, transport: Transport::Tcp, way, payload }, &mut lore);
+        }
+        let speaks = |transport, ip, port| lore.speaker(transport, Endpoint { ip, port }).is_some();
+        assert!(speaks(Transport::Tcp, client.ip, 0xbd80));
+        assert!(speaks(Transport::Udp, client.ip, 0x1238) && speaks(Transport::Udp, client.ip, 0x1240));
+        assert!(speaks(Transport::Tcp, Ipv4Addr::new(192, 0, 2, 9).into(), 0x1236));
+        assert!(!speaks(Transport::Tcp, server.ip, 0xbd80));
+    }
+
+    #[test]
     fn messages_of_both_sides() {
         let sources = framed(EDONKEY, 0x19, &[7; 16]);
         let found = framed(EDONKEY, 0x42, &[7; 23]);
@@ -331,7 +383,10 @@ mod tests {
 
         let mut lore = Lore::new(4);
         let (client, server) = (Talk::udp().client, Talk::udp().server);
-        follow(&Said { client, server, transport: Transport::Udp, way: Way::ToClient, payload: &answer }, &mut lore);
+        follow_udp(
+            &Said { client, server, transport: Transport::Udp, way: Way::ToClient, payload: &answer },
+            &mut lore,
+        );
         let ip = Ipv4Addr::new(192, 0, 2, 5).into();
         assert_eq!(lore.speaker(Transport::Udp, Endpoint { ip, port: 0x1240 }), Some(ID));
         assert_eq!(lore.speaker(Transport::Tcp, Endpoint { ip, port: 0x1236 }), Some(ID));

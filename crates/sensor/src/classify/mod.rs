@@ -251,6 +251,7 @@ pub static CLASSIFIERS: &[Classifier] = &[
     sharing::UDP,
     i2p::TCP,
     tor::TLS,
+    tor::HTTP,
     ultrasurf::TLS,
     bittorrent::ENCRYPTED,
 ];

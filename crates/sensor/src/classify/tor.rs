@@ -5,14 +5,15 @@ use std::borrow::Cow;
 
 use model::Confidence;
 
+use super::bytes::contains;
 use super::{Classifier, Inside, Opinion, Over};
 use crate::names::Names;
-use crate::view::FlowView;
+use crate::view::{FlowView, Way};
 
 const ID: &str = "tor";
 
-/// The cipher suites that Tor has offered since it speaks TLS 1.3.
-const CIPHERS: &str = "6c2ba73853a4";
+/// The cipher suites that Tor has offered since it speaks TLS 1.3, with and without those that OpenSSL was built for.
+const CIPHERS: [&str; 2] = ["6c2ba73853a4", "796efca44d18"];
 
 /// Links between clients and relays.
 pub(crate) const TLS: Classifier = Classifier {
@@ -24,6 +25,33 @@ pub(crate) const TLS: Classifier = Classifier {
     classify,
     follow: None,
 };
+
+/// Directories over HTTP.
+pub(crate) const HTTP: Classifier = Classifier {
+    name: "tor-directory",
+    applications: &[ID],
+    looks_for: "a request for what Tor's directories hold: consensus, descriptors, keys",
+    over: Over::Tcp,
+    inside: Inside::HTTP,
+    classify: classify_http,
+    follow: None,
+};
+
+/// What directories are asked for (dir-spec, rend-spec).
+const DIRECTORIES: [&str; 6] =
+    ["/tor/status-vote/", "/tor/keys/", "/tor/micro/d/", "/tor/server/", "/tor/extra/", "/tor/rendezvous2/"];
+
+fn classify_http(view: &FlowView) -> Opinion {
+    let Some(target) = view.names.target.as_deref() else { return Opinion::NeedMore };
+    if DIRECTORIES.iter().any(|path| target.starts_with(path)) {
+        return Opinion::payload(ID, "Tor directory");
+    }
+    // A relay describes itself to an authority.
+    if target == "/tor/" && contains(view.first(Way::ToServer), b"\r\n\r\nrouter ", 1024) {
+        return Opinion::payload(ID, "relay's descriptor for a Tor directory");
+    }
+    if target == "/tor/" && view.pieces.len() < 4 { Opinion::NeedMore } else { Opinion::No }
+}
 
 fn classify(view: &FlowView) -> Opinion {
     let names = view.names;
@@ -49,7 +77,9 @@ fn classify(view: &FlowView) -> Opinion {
 /// Whether the hello offers what Tor's does (JA4's hash of cipher suites), in versions that offer TLS 1.3. Before
 /// that, Tor said hello as the Firefox of its day did.
 fn is_tors(names: &Names) -> bool {
-    names.ja4.as_deref().is_some_and(|ja4| ja4.starts_with("t13d") && ja4.split('_').nth(1) == Some(CIPHERS))
+    names.ja4.as_deref().is_some_and(|ja4| {
+        ja4.starts_with("t13d") && ja4.split('_').nth(1).is_some_and(|ciphers| CIPHERS.contains(&ciphers))
+    })
 }
 
 fn yes(confidence: Confidence, evidence: &'static str) -> Opinion {
@@ -125,6 +155,18 @@ mod tests {
         assert_eq!(talk("www.abc.com", &["www.axslhtfqq.net", "www.hkkch64skp7am.com"]).named(&TLS), Some(ID));
         assert_eq!(talk("www.abc.com", &["www.axslhtfqq.net", "www.hkkch64skp7am.com", "Example"]).named(&TLS), None);
         assert_eq!(talk("www.example12.net", &["www.example.net", "GlobalSign"]).named(&TLS), None);
+    }
+
+    #[test]
+    fn directories() {
+        let ask = |target: &str, body: &str| {
+            let mut talk = Talk::tcp().inside(AppProto::Http).client(format!("POST {target} HTTP/1.0\r\n\r\n{body}"));
+            talk.names.target = Some(target.into());
+            talk.named(&HTTP)
+        };
+        assert_eq!(ask("/tor/status-vote/current/consensus/9F4465.z", ""), Some(ID));
+        assert_eq!(ask("/tor/", "router nick 192.0.2.1 9001 0 0\n"), Some(ID));
+        assert_eq!((ask("/tor/", "hammer"), ask("/tor/index.html", "")), (None, None));
     }
 
     #[test]

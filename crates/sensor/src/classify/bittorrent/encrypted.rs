@@ -2,7 +2,8 @@
 //!
 //! Both sides send a Diffie-Hellman key of 96 bytes and up to 512 random bytes of padding. After that the
 //! stream is RC4, or plain when both sides want no more than an obscured beginning. The exchange itself
-//! looks like any other random bytes, so without a plain handshake after it only known peers are named.
+//! looks like any other random bytes, so without a plain handshake after it only known
+//! peers are named, and those on customary ports.
 
 use super::super::Opinion;
 use super::super::peers::host;
@@ -36,8 +37,13 @@ pub(super) fn classify(view: &FlowView) -> Opinion {
     if view.midstream || !is_random(asked) {
         return Opinion::No;
     }
-    if is_random(answered) && is_exchange(view) && is_known(view) {
-        return Opinion::behaviour(ID, "key exchange of BitTorrent encryption with a known peer");
+    if is_random(answered) && is_exchange(view) {
+        if is_known(view) {
+            return Opinion::behaviour(ID, "key exchange of BitTorrent encryption with a known peer");
+        }
+        if is_customary(view) {
+            return Opinion::behaviour(ID, "key exchange of BitTorrent encryption on a customary port");
+        }
     }
     if view.last && is_unanswered(view) && is_known(view) && is_customary(view) {
         return Opinion::behaviour(
@@ -147,6 +153,7 @@ mod tests {
         silent = silent.last();
         assert_eq!(silent.named(&ENCRYPTED), Some(ID));
         assert_eq!(silent.port(9999).named(&ENCRYPTED), None);
+        assert_eq!(exchange().port(6881).named(&ENCRYPTED), Some(ID));
         let mut long = Talk::tcp().client(noise(2, 700)).server(noise(3, 424));
         long.lore.learn_speaker(Transport::Tcp, host(long.client.ip), ID);
         assert_eq!(long.named(&ENCRYPTED), None);
