@@ -4,8 +4,11 @@ use std::io::{Cursor, Write};
 
 use super::{Capture, CaptureError, LinkType};
 
-/// What is read: time, link type, length on the wire, data; and how it ended.
-fn read(bytes: &[u8]) -> (Vec<(u64, u16, u32, Vec<u8>)>, Option<CaptureError>) {
+/// Time, link type, length on the wire, data.
+type Read = (u64, u16, u32, Vec<u8>);
+
+/// What is read, and how it ended.
+fn read(bytes: &[u8]) -> (Vec<Read>, Option<CaptureError>) {
     let mut packets = Vec::new();
     let mut capture = match Capture::new(Cursor::new(bytes.to_vec())) {
         Ok(capture) => capture,
