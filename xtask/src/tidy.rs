@@ -21,7 +21,8 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("judge", &["model", "indicators", "inspect", "policy", "identity", "store"]),
     ("gateway", &["model", "wire", "judge", "store"]),
     ("sensor", &["model", "wire", "indicators", "policy", "identity", "store"]),
-    ("portcullis", &["model", "wire", "indicators", "inspect", "policy", "identity", "store", "judge", "gateway", "sensor"]),
+    ("intel", &["model", "indicators", "store"]),
+    ("portcullis", &["model", "wire", "indicators", "inspect", "policy", "identity", "store", "judge", "gateway", "sensor", "intel"]),
     ("lab", &[]),
     ("xtask", &["lab"]),
 ];

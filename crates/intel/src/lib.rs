@@ -1,0 +1,11 @@
+//! The threat centre: what attacks are known, how many there are, and what arms gateways and sensors.
+//!
+//! A [`Threat`] is a catalogued attack, an [`Indicator`] a fact to match that belongs to one.
+#![warn(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod indicator;
+mod threat;
+
+pub use indicator::{Indicator, Pattern, Provenance, Strength};
+pub use threat::{Kind, Precision, Reference, Threat, Tlp, When};
