@@ -93,7 +93,66 @@ pub(super) fn classify_http(view: &FlowView) -> Opinion {
     if contains(line, b"/webseed?info_hash=", 256) {
         return Opinion::payload(ID, "BitTorrent web seed");
     }
+    if upgrades(request) {
+        if [WebSocket::of_client(request), WebSocket::of_server(view.first(Way::ToClient))]
+            .into_iter()
+            .flatten()
+            .any(announces)
+        {
+            return Opinion::payload(ID, "WebTorrent tracker");
+        }
+        return if view.pieces.len() < 8 { Opinion::NeedMore } else { Opinion::No };
+    }
     if view.names.user_agent.is_some() || first_line(request).is_some() { Opinion::No } else { Opinion::NeedMore }
+}
+
+/// Whether a request asks to go on as a WebSocket.
+fn upgrades(request: &[u8]) -> bool {
+    lines(request).take(40).any(|line| line.eq_ignore_ascii_case(b"upgrade: websocket"))
+}
+
+/// The beginning of the first message on a WebSocket (RFC 6455 section 5.2).
+struct WebSocket<'a> {
+    mask: [u8; 4],
+    content: &'a [u8],
+}
+
+impl<'a> WebSocket<'a> {
+    /// Of the client's side: masked.
+    fn of_client(stream: &'a [u8]) -> Option<WebSocket<'a>> {
+        let (masked, content) = Self::frame(stream)?;
+        let (mask, content) = content.split_first_chunk::<4>().filter(|_| masked)?;
+        Some(WebSocket { mask: *mask, content })
+    }
+
+    /// Of the server's side: in the clear.
+    fn of_server(stream: &'a [u8]) -> Option<WebSocket<'a>> {
+        let (masked, content) = Self::frame(stream)?;
+        (!masked).then_some(WebSocket { mask: [0; 4], content })
+    }
+
+    /// What follows the HTTP head and the frame's length, and whether a mask comes first.
+    fn frame(stream: &'a [u8]) -> Option<(bool, &'a [u8])> {
+        let end = memchr::memmem::find(stream.get(..4096).unwrap_or(stream), b"\r\n\r\n")?;
+        let (&[_, length], content) = stream.get(end + 4..)?.split_first_chunk::<2>()?;
+        let more = match length & 0x7f {
+            126 => 2,
+            127 => 8,
+            _ => 0,
+        };
+        Some((length & 0x80 != 0, content.get(more..)?))
+    }
+}
+
+/// Whether a WebTorrent client or tracker says this: JSON about an info hash. Looks at its first bytes only.
+fn announces(message: WebSocket) -> bool {
+    let mut plain = [0; 400];
+    let length = message.content.len().min(plain.len());
+    for ((plain, byte), mask) in plain.iter_mut().zip(message.content).zip(message.mask.iter().cycle()) {
+        *plain = byte ^ mask;
+    }
+    let plain = plain.get(..length).unwrap_or_default();
+    plain.starts_with(b"{") && contains(plain, b"\"info_hash\"", 400) && contains(plain, b"\"announce\"", 400)
 }
 
 /// Learns the peers of an answer to an announcement, and of local discovery.
@@ -155,6 +214,22 @@ mod tests {
             Talk::udp().client("M-SEARCH * HTTP/1.1\r\nHost: 239.255.255.250:1900\r\n\r\n").ask(&UDP_TRACKER),
             Opinion::No
         );
+    }
+
+    #[test]
+    fn webtorrent_trackers() {
+        let head = b"GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n";
+        let mask = [0x11, 0x22, 0x33, 0x44];
+        let said = |json: &str| {
+            let masked = json.bytes().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask);
+            let frame: Vec<u8> = [0x81, 0xfe, 0, 99].into_iter().chain(mask).chain(masked).collect();
+            Talk::tcp().inside(AppProto::Http).client([&head[..], &frame].concat()).ask(&HTTP_TRACKER)
+        };
+        let announce = r#"{"numwant":5,"info_hash":"abcdefghijabcdefghij","peer_id":"-WW0102-","action":"announce"}"#;
+        assert!(matches!(said(announce), Opinion::Yes { .. }));
+        assert_eq!(said(r#"{"action":"announce","what":"a party"}"#), Opinion::NeedMore);
+        let answer = [b"HTTP/1.1 101 Switching\r\n\r\n\x81\x40", announce.as_bytes()].concat();
+        assert_eq!(Talk::tcp().inside(AppProto::Http).client(head).server(answer).named(&HTTP_TRACKER), Some(ID));
     }
 
     #[test]
