@@ -35,9 +35,6 @@ fn classify(view: &FlowView) -> Opinion {
             return Opinion::payload(ID, "Ares transfer");
         }
     }
-    if view.names.user_agent.as_deref().is_some_and(|agent| agent.starts_with("Ares ") || agent.starts_with("Ares/")) {
-        return Opinion::payload(ID, "Ares over HTTP");
-    }
     let waits = bytes.len() < GREETING.len() && GREETING.starts_with(bytes);
     if waits { Opinion::NeedMore } else { Opinion::No }
 }

@@ -40,7 +40,7 @@ pub(crate) const UDP: Classifier = Classifier {
 pub(crate) const HTTP: Classifier = Classifier {
     name: "gnutella-http",
     applications: &[FIRST, SECOND],
-    looks_for: "HTTP with Gnutella's own headers or paths, its clients, or a web cache of its hosts",
+    looks_for: "HTTP with Gnutella's own headers or paths, or a web cache of its hosts",
     over: Over::Tcp,
     inside: Inside::HTTP,
     classify: classify_http,
@@ -173,35 +173,8 @@ fn vendor(bytes: &[u8]) -> bool {
     })
 }
 
-/// User agents of Gnutella clients, as their names begin.
-const AGENTS: &[&str] = &[
-    "LimeWire",
-    "FrostWire/4",
-    "BearShare",
-    "gtk-gnutella",
-    "Shareaza",
-    "Phex",
-    "Cabos",
-    "WireShare",
-    "GnucDNA",
-    "Gnucleus",
-    "MUTE-gnutella",
-    "Qtella",
-    "giFT-Gnutella",
-    "Mutella",
-    "MP3Rocket",
-    "LuckyWire",
-    "TurboWire",
-    "Sharelin",
-    "MLDonkey",
-    "morph500",
-];
-
 fn classify_http(view: &FlowView) -> Opinion {
     let (asked, answered) = (view.first(Way::ToServer), view.first(Way::ToClient));
-    if view.names.user_agent.as_deref().is_some_and(|agent| AGENTS.iter().any(|name| agent.starts_with(name))) {
-        return Opinion::payload(FIRST, "Gnutella client over HTTP");
-    }
     let Some((line, headers)) = first_line(asked) else { return Opinion::NeedMore };
     if contains(line, b" /uri-res/N2R?urn:sha1:", 64) || contains(line, b" /gnutella/", 64) {
         return Opinion::payload(FIRST, "Gnutella transfer");

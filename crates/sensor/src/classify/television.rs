@@ -113,9 +113,7 @@ fn classify_tcp(view: &FlowView) -> Opinion {
     }
     // It streams through a content network, under names of its own there.
     let streams = |host: &str| host.starts_with("zatto") && host.ends_with(".akamaihd.net");
-    if view.names.host.as_deref().is_some_and(streams)
-        || view.names.user_agent.as_deref().is_some_and(|agent| agent.contains("Zattoo/"))
-    {
+    if view.names.host.as_deref().is_some_and(streams) {
         return Opinion::payload("zattoo", "Zattoo over HTTP");
     }
     // Its own stream: both sides begin with the version of its messages.

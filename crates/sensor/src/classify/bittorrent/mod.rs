@@ -73,7 +73,7 @@ pub(crate) const UDP_TRACKER: Classifier = Classifier {
 pub(crate) const HTTP_TRACKER: Classifier = Classifier {
     name: "bittorrent-http",
     applications: &[ID],
-    looks_for: "an announce or scrape by info hash over HTTP, or a BitTorrent client fetching over HTTP",
+    looks_for: "an announce or scrape by info hash over HTTP, a web seed, or a WebTorrent tracker on a WebSocket",
     over: Over::Tcp,
     inside: Inside::HTTP,
     classify: tracker::classify_http,

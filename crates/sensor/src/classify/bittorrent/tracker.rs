@@ -11,45 +11,6 @@ const CONNECT: &[u8] = b"\x00\x00\x04\x17\x27\x10\x19\x80\x00\x00\x00\x00";
 /// At most this many peers of one answer are learnt.
 const MOST_PEERS: usize = 200;
 
-/// User agents of BitTorrent clients, as their names and versions begin.
-const AGENTS: &[&str] = &[
-    "BitTorrent/",
-    "uTorrent/",
-    "uTorrentMac/",
-    "uTorrent(",
-    "\u{b5}Torrent",
-    "BTWebClient/",
-    "Transmission/",
-    "qBittorrent/",
-    "qBittorrent v",
-    "libtorrent/",
-    "rtorrent/",
-    "Deluge/",
-    "Deluge ",
-    "Azureus ",
-    "Vuze ",
-    "BiglyBT ",
-    "KTorrent/",
-    "BitComet/",
-    "BitTornado/",
-    "BitSpirit",
-    "BitLord/",
-    "Tixati/",
-    "FlashGet/BT",
-    "aria2/BT",
-    "WebTorrent/",
-    "BTSP/",
-    "BitRocket/",
-    "Shareaza/BT",
-    "MLdonkey/BT",
-    "BitLet",
-    "ABC/ABC",
-    "Halite/",
-    "PicoTorrent/",
-    "Folx BT",
-    "Xfplay BT",
-];
-
 pub(super) fn classify_udp(view: &FlowView) -> Opinion {
     let first = view.first(Way::ToServer);
     if first.len() == 16 && first.starts_with(CONNECT) {
@@ -78,10 +39,6 @@ pub(super) fn classify_udp(view: &FlowView) -> Opinion {
 
 pub(super) fn classify_http(view: &FlowView) -> Opinion {
     let request = view.first(Way::ToServer);
-    let agent = view.names.user_agent.as_deref();
-    if agent.is_some_and(|agent| AGENTS.iter().any(|name| agent.starts_with(name))) {
-        return Opinion::payload(ID, "BitTorrent client over HTTP");
-    }
     // The request line may not be whole yet: what has come of it is enough when the hash is named.
     let line = first_line(request).map_or(request, |(line, _)| line);
     if contains(line, b"info_hash=", 2048) {
@@ -103,7 +60,7 @@ pub(super) fn classify_http(view: &FlowView) -> Opinion {
         }
         return if view.pieces.len() < 8 { Opinion::NeedMore } else { Opinion::No };
     }
-    if view.names.user_agent.is_some() || first_line(request).is_some() { Opinion::No } else { Opinion::NeedMore }
+    if first_line(request).is_some() { Opinion::No } else { Opinion::NeedMore }
 }
 
 /// Whether a request asks to go on as a WebSocket.
@@ -246,8 +203,5 @@ mod tests {
         for request in ["GET /announce?id=1 HTTP/1.1\r\n\r\n", "GET /torrent?hash=info_hash HTTP/1.1\r\n\r\n"] {
             assert_eq!(ask(request), Opinion::No, "{request}");
         }
-        let mut talk = Talk::tcp().inside(AppProto::Http).client("GET /seed/file HTTP/1.1\r\n\r\n");
-        talk.names.user_agent = Some("Transmission/2.94".into());
-        assert_eq!(talk.named(&HTTP_TRACKER), Some(ID));
     }
 }
