@@ -280,13 +280,13 @@ fn follow_tcp(said: &Said, lore: &mut Lore) {
         0x01 | 0x4c => {
             let user = if byte(content, 0) == Some(0x10) { content.get(1..).unwrap_or_default() } else { content };
             if let Some(port) = le16(user, 20) {
-                learn(lore, &[Transport::Tcp], Endpoint { ip: speaker, port }, ID);
+                learn(lore, Transport::Tcp, Endpoint { ip: speaker, port }, ID);
             }
             for tag in UDP_PORTS {
                 let Some(at) = memchr::memmem::find(user.get(..512).unwrap_or(user), tag) else { continue };
                 for at in [at + tag.len(), at + tag.len() + 2] {
                     if let Some(port) = le16(user, at) {
-                        learn(lore, &[Transport::Udp], Endpoint { ip: speaker, port }, ID);
+                        learn(lore, Transport::Udp, Endpoint { ip: speaker, port }, ID);
                     }
                 }
             }
@@ -295,7 +295,7 @@ fn follow_tcp(said: &Said, lore: &mut Lore) {
         0x42 => {
             for source in content.get(17..).unwrap_or_default().chunks_exact(6).take(MOST_CONTACTS) {
                 let (Some(ip), Some(port)) = (array::<4>(source, 0), le16(source, 4)) else { return };
-                learn(lore, &[Transport::Tcp], Endpoint { ip: ip.into(), port }, ID);
+                learn(lore, Transport::Tcp, Endpoint { ip: ip.into(), port }, ID);
             }
         }
         _ => {}
@@ -318,8 +318,8 @@ fn follow_udp(said: &Said, lore: &mut Lore) {
             return;
         };
         let ip = Ipv4Addr::from(ip).into();
-        learn(lore, &[Transport::Udp], Endpoint { ip, port: udp }, ID);
-        learn(lore, &[Transport::Tcp], Endpoint { ip, port: tcp }, ID);
+        learn(lore, Transport::Udp, Endpoint { ip, port: udp }, ID);
+        learn(lore, Transport::Tcp, Endpoint { ip, port: tcp }, ID);
     }
 }
 

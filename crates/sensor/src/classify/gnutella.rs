@@ -245,7 +245,7 @@ fn follow_tcp(said: &Said, lore: &mut Lore) {
         }
         for entry in hosts.get(1..).unwrap_or_default().split(|&byte| byte == b',').take(MOST_HOSTS) {
             if let Some(peer) = host(entry.trim_ascii_start()) {
-                learn(lore, &[Transport::Tcp, Transport::Udp], peer, application);
+                learn(lore, Transport::Tcp, peer, application);
             }
         }
     }
@@ -253,9 +253,6 @@ fn follow_tcp(said: &Said, lore: &mut Lore) {
 
 /// Learns the host that a pong names, and those packed into its extensions.
 fn follow_udp(said: &Said, lore: &mut Lore) {
-    for end in [said.client, said.server] {
-        learn(lore, &[Transport::Tcp], end, FIRST);
-    }
     let payload = said.payload;
     if byte(payload, 16) != Some(0x01) || !is_header(payload) {
         return;
@@ -263,7 +260,7 @@ fn follow_udp(said: &Said, lore: &mut Lore) {
     let content = payload.get(HEADER..).unwrap_or_default();
     let at = |bytes: &[u8]| Some(Endpoint { ip: array::<4>(bytes, 2)?.into(), port: le16(bytes, 0)? });
     if let Some(peer) = at(content) {
-        learn(lore, &[Transport::Tcp, Transport::Udp], peer, FIRST);
+        learn(lore, Transport::Udp, peer, FIRST);
     }
     // IPP and DHTIPP: addresses and little-endian ports of other hosts.
     for found in memchr::memmem::find_iter(content, b"IPP").take(2) {
@@ -279,7 +276,7 @@ fn follow_udp(said: &Said, lore: &mut Lore) {
         let list = rest.get(head..).unwrap_or_default();
         for entry in list.get(..length).unwrap_or(list).chunks_exact(6).take(MOST_HOSTS) {
             let (Some(ip), Some(port)) = (array::<4>(entry, 0), le16(entry, 4)) else { continue };
-            learn(lore, &[Transport::Tcp, Transport::Udp], Endpoint { ip: ip.into(), port }, FIRST);
+            learn(lore, Transport::Udp, Endpoint { ip: ip.into(), port }, FIRST);
         }
     }
 }

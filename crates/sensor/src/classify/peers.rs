@@ -21,16 +21,14 @@ pub(crate) fn compact6(bytes: &[u8]) -> Option<Endpoint> {
     Some(Endpoint { ip: ip.into(), port: be16(bytes, 16)? })
 }
 
-/// Learns that a peer, which another one named, speaks the application over these transports.
-pub(crate) fn learn(lore: &mut Lore, transports: &[Transport], peer: Endpoint, application: &'static str) {
+/// Learns that a peer, which another one named, speaks the application. One transport is enough where both
+/// share the port: a server is looked up under either.
+pub(crate) fn learn(lore: &mut Lore, transport: Transport, peer: Endpoint, application: &'static str) {
     let reachable = match peer.ip {
         IpAddr::V4(ip) => !(ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() || ip.is_broadcast()),
         IpAddr::V6(ip) => !(ip.is_unspecified() || ip.is_loopback() || ip.is_multicast()),
     };
-    if !reachable || SERVICES.contains(&peer.port) {
-        return;
-    }
-    for &transport in transports {
+    if reachable && !SERVICES.contains(&peer.port) {
         lore.learn_speaker(transport, peer, application);
     }
 }
@@ -55,7 +53,7 @@ mod tests {
             (*b"\x7f\x00\x00\x01\x1a\xe1", false),
         ] {
             let peer = compact4(&compact).unwrap();
-            learn(&mut lore, &[Transport::Udp], peer, "bittorrent");
+            learn(&mut lore, Transport::Udp, peer, "bittorrent");
             assert_eq!(lore.speaker(Transport::Udp, peer).is_some(), learnt, "{compact:?}");
             assert_eq!(lore.speaker(Transport::Tcp, peer), None);
         }

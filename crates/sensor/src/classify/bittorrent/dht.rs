@@ -164,6 +164,6 @@ mod tests {
             &mut lore,
         );
         assert_eq!(lore.speaker(Transport::Udp, end([192, 0, 2, 5], 6881)), Some(ID));
-        assert_eq!(lore.speaker(Transport::Tcp, end([192, 0, 2, 6], 6881)), Some(ID));
+        assert_eq!(lore.speaker(Transport::Udp, end([192, 0, 2, 6], 6881)), Some(ID));
     }
 }

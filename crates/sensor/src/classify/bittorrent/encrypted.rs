@@ -94,9 +94,10 @@ fn is_customary(view: &FlowView) -> bool {
 
 /// Whether either host is known to speak BitTorrent, and the server's port may be a peer's.
 fn is_known(view: &FlowView) -> bool {
-    let speaks = |endpoint| view.lore.speaker(Transport::Tcp, endpoint) == Some(ID);
-    let hosts = || speaks(host(view.client.ip)) || speaks(host(view.server.ip));
-    speaks(view.server) || (view.server.port >= 1024 && hosts())
+    let speaks = |transport, endpoint| view.lore.speaker(transport, endpoint) == Some(ID);
+    let hosts = || [view.client.ip, view.server.ip].into_iter().any(|ip| speaks(Transport::Tcp, host(ip)));
+    [Transport::Tcp, Transport::Udp].into_iter().any(|transport| speaks(transport, view.server))
+        || (view.server.port >= 1024 && hosts())
 }
 
 /// Whether the first 96 bytes could be a key: spread over all values as random bytes are. A hundred draws

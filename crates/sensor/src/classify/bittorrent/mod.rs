@@ -7,10 +7,12 @@ mod peer;
 mod tracker;
 mod utp;
 
+use std::net::IpAddr;
+
 use super::bytes::be16;
 use super::{Classifier, Inside, Over};
 use crate::lore::Lore;
-use crate::view::{Endpoint, Transport};
+use crate::view::Transport;
 
 const ID: &str = "bittorrent";
 
@@ -33,7 +35,7 @@ pub(crate) const ENCRYPTED: Classifier = Classifier {
     over: Over::Tcp,
     inside: Inside::PLAIN,
     classify: encrypted::classify,
-    follow: Some(peer::follow),
+    follow: None,
 };
 
 /// Peers over uTP.
@@ -80,19 +82,22 @@ pub(crate) const HTTP_TRACKER: Classifier = Classifier {
     follow: Some(tracker::follow_http),
 };
 
-/// Reads further datagrams of a BitTorrent socket for peers: DHT, tracker and uTP share it.
+/// Reads further datagrams of a BitTorrent socket: DHT, trackers and uTP share it. Of uTP, only the packet
+/// that opens a connection is looked at.
 fn datagram(said: &super::Said, lore: &mut Lore) {
-    // A socket that speaks any of them is where the client also listens over TCP.
-    both(lore, said.client);
-    both(lore, said.server);
-    dht::follow(said, lore);
-    tracker::follow_udp(said, lore);
+    match said.payload.first().copied() {
+        Some(b'd') => dht::follow(said, lore),
+        Some(0 | b'B') => tracker::follow_udp(said, lore),
+        Some(utp::SYN) => {}
+        _ => return,
+    }
+    learn_host(lore, said.client.ip);
+    learn_host(lore, said.server.ip);
 }
 
-/// A peer's port is its own over either transport.
-fn both(lore: &mut Lore, peer: Endpoint) {
-    super::peers::learn(lore, &[Transport::Tcp, Transport::Udp], peer, ID);
-    lore.learn_speaker(Transport::Tcp, super::peers::host(peer.ip), ID);
+/// Learns that a host, whatever its port, has a client running: what it says encrypted is likely to be that.
+fn learn_host(lore: &mut Lore, ip: IpAddr) {
+    lore.learn_speaker(Transport::Tcp, super::peers::host(ip), ID);
 }
 
 /// Learns a list of compact peers, at most `most` of them.
@@ -100,7 +105,7 @@ fn learn_compact(lore: &mut Lore, list: &[u8], size: usize, most: usize) {
     for entry in list.chunks_exact(size).take(most) {
         let peer = if size == 18 { super::peers::compact6(entry) } else { super::peers::compact4(entry) };
         if let Some(peer) = peer {
-            super::peers::learn(lore, &[Transport::Tcp, Transport::Udp], peer, ID);
+            super::peers::learn(lore, Transport::Udp, peer, ID);
         }
     }
 }

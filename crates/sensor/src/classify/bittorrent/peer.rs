@@ -2,7 +2,7 @@
 
 use super::super::bytes::{array, be32, byte};
 use super::super::{Opinion, Said};
-use super::{ID, bencode, both, learn_compact};
+use super::{ID, bencode, learn_compact, learn_host};
 use crate::lore::Lore;
 use crate::view::{FlowView, Way};
 
@@ -62,10 +62,13 @@ fn is_chain(mut bytes: &[u8]) -> bool {
     messages >= 3 && blocks >= 2
 }
 
-/// Reads peer exchange (BEP 11) and learns both ends.
+/// Learns the hosts of a connection as it begins, and reads peer exchange (BEP 11).
 pub(super) fn follow(said: &Said, lore: &mut Lore) {
-    both(lore, said.server);
-    lore.learn_speaker(said.transport, super::super::peers::host(said.client.ip), ID);
+    if said.payload.starts_with(HANDSHAKE) {
+        learn_host(lore, said.client.ip);
+        learn_host(lore, said.server.ip);
+        return;
+    }
     // An extended message (BEP 10): length, 20, the message's number (0 is the handshake), a dictionary.
     let Some([_, _, _, _, 20, number]) = array::<6>(said.payload, 0) else { return };
     if number == 0 {

@@ -2,9 +2,9 @@
 
 use super::super::bytes::{be32, contains, first_line, lines};
 use super::super::{Opinion, Said};
-use super::{ID, both, is_port, learn_compact};
+use super::{ID, is_port, learn_compact, learn_host};
 use crate::lore::Lore;
-use crate::view::{FlowView, Way};
+use crate::view::{Endpoint, FlowView, Transport, Way};
 
 /// Asks a tracker for a connection: the protocol's number and action 0.
 const CONNECT: &[u8] = b"\x00\x00\x04\x17\x27\x10\x19\x80\x00\x00\x00\x00";
@@ -121,15 +121,15 @@ pub(super) fn follow_udp(said: &Said, lore: &mut Lore) {
     } else if payload.starts_with(b"BT-SEARCH ") {
         let port = lines(payload).take(16).find_map(|line| line.strip_prefix(b"Port: "));
         if let Some(port) = port.and_then(|port| std::str::from_utf8(port).ok()?.trim().parse().ok()) {
-            both(lore, crate::view::Endpoint { ip: said.client.ip, port });
+            super::super::peers::learn(lore, Transport::Tcp, Endpoint { ip: said.client.ip, port }, ID);
         }
     }
 }
 
 /// Learns the compact peers of a tracker's answer over HTTP (BEP 23, BEP 7).
 pub(super) fn follow_http(said: &Said, lore: &mut Lore) {
-    lore.learn_speaker(said.transport, super::super::peers::host(said.client.ip), ID);
     if said.way != Way::ToClient {
+        learn_host(lore, said.client.ip);
         return;
     }
     for (key, size) in [(&b"5:peers"[..], 6), (b"6:peers6", 18)] {

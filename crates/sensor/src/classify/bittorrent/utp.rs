@@ -6,6 +6,9 @@ use super::super::bytes::{be16, be32, byte};
 use super::ID;
 use crate::view::FlowView;
 
+/// The first byte of a packet that opens a connection: kind 4, version 1.
+pub(super) const SYN: u8 = 0x41;
+
 /// After so many datagrams that do not agree, none is waited for.
 const PATIENCE: usize = 10;
 /// How far behind what was sent an acknowledgement may be, in packets.
@@ -85,7 +88,7 @@ fn header(bytes: &[u8], len: usize) -> Option<Header> {
         0x11 => Kind::Fin,
         0x21 => Kind::State,
         0x31 => Kind::Reset,
-        0x41 => Kind::Syn,
+        SYN => Kind::Syn,
         _ => return None,
     };
     let mut extension = byte(bytes, 1)?;
