@@ -374,7 +374,8 @@ fn names(flow: &mut Flow, protocol: AppProto) -> &mut Names {
 fn take_hello(names: &mut Names, hello: tls::ClientHello) {
     names.sni = hello.sni;
     names.alpn = hello.alpn;
-    names.ja4 = Some(hello.ja4);
+    // Google's first QUIC has a hello of its own, without a fingerprint.
+    names.ja4 = (!hello.ja4.is_empty()).then_some(hello.ja4);
     names.ech = hello.ech;
     names.hello = true;
 }
