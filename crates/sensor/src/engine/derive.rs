@@ -17,6 +17,8 @@ use crate::view::{Transport, Way};
 pub(super) struct Hints {
     stage: Stage,
     quic: Option<Box<quic::Initials>>,
+    /// The first bytes fit a protocol that has not said enough.
+    pending: bool,
     /// Where the client's tunnelled stream starts, behind CONNECT or SOCKS.
     tunnel: usize,
 }
@@ -68,9 +70,11 @@ impl Hints {
         flow: &mut Flow,
         lore: &mut Lore,
         scratch: &mut Vec<u8>,
+        last: bool,
     ) -> Derived {
         let before = self.stage;
         let mut news = false;
+        self.pending = false;
         match flow.transport() {
             Transport::Tcp => {
                 // One step may open the next: a request behind a proxy's greeting.
@@ -85,8 +89,11 @@ impl Hints {
             Transport::Udp => news = self.datagram(beginning, flow, lore, scratch),
             Transport::Other(_) => self.stage = Stage::Done,
         }
+        if last && flow.transport() == Transport::Tcp {
+            news |= self.make_do(beginning, flow, scratch);
+        }
         // An open UDP flow may turn into anything with its next datagram, but not in the view of classifiers.
-        let done = matches!(self.stage, Stage::Done | Stage::Open);
+        let done = self.stage == Stage::Done || (self.stage == Stage::Open && !self.pending);
         Derived { news: news || before != self.stage, done }
     }
 
@@ -141,7 +148,10 @@ impl Hints {
                 self.stage = if connect { Stage::Tunnel } else { Stage::Done };
                 return true;
             }
-            Reading::More => return false,
+            Reading::More => {
+                self.pending = true;
+                return false;
+            }
             Reading::Not => {}
         }
         match socks::request(client, server) {
@@ -154,7 +164,10 @@ impl Hints {
                 self.stage = Stage::Tunnel;
                 return true;
             }
-            Reading::More => return false,
+            Reading::More => {
+                self.pending = true;
+                return false;
+            }
             Reading::Not => {}
         }
         if flow.server.port == 53
@@ -247,6 +260,24 @@ impl Hints {
                 true
             }
         }
+    }
+
+    /// No more will come: what there is of a request or a certificate has to do.
+    fn make_do(&mut self, beginning: &Beginning, flow: &mut Flow, scratch: &mut Vec<u8>) -> bool {
+        match self.stage {
+            Stage::Open if self.pending => {
+                let Some(request) = http::request_so_far(beginning.bytes(Way::ToServer)) else { return false };
+                take_request(names(flow, AppProto::Http), &request);
+            }
+            Stage::Certificate => {
+                let server = beginning.bytes(Way::ToClient);
+                let Some(flight) = tls::server_flight_so_far(server, scratch) else { return false };
+                names(flow, AppProto::Tls).certificate = flight.certificate;
+            }
+            _ => return false,
+        }
+        self.stage = Stage::Done;
+        true
     }
 
     /// The newest datagram of a UDP flow.

@@ -57,7 +57,7 @@ impl Mind {
 
     /// Looks at a flow's beginning, of which something is new. True when no more of it is needed.
     pub(super) fn identify(&mut self, flow: &mut Flow, probe: &mut Probe, last: bool) -> bool {
-        let derived = probe.hints.derive(&probe.beginning, flow, &mut self.lore, &mut self.scratch);
+        let derived = probe.hints.derive(&probe.beginning, flow, &mut self.lore, &mut self.scratch, last);
         let protocol = flow.names.as_ref().map_or(AppProto::Unknown, |names| names.protocol);
         match protocol {
             AppProto::Dns | AppProto::Mdns => flow.follow = Some(Follow::Dns),
