@@ -199,10 +199,8 @@ fn classify_http(view: &FlowView) -> Opinion {
         b"X-Thex-URI: /uri-res",
     ];
     for headers in [headers, answered] {
-        if HEADERS
-            .iter()
-            .any(|header| lines(headers).take(40).any(|line| line.starts_with(header) && is_own(header, line)))
-        {
+        let mut own = lines(headers).take(40).filter(|line| line.starts_with(b"X-"));
+        if own.any(|line| HEADERS.iter().any(|header| line.starts_with(header) && is_own(header, line))) {
             return Opinion::payload(FIRST, "Gnutella transfer headers");
         }
     }

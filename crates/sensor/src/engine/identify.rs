@@ -48,6 +48,18 @@ pub(super) fn over(transport: Transport) -> u128 {
     }
 }
 
+/// Classifiers that look inside a protocol, by their bits.
+fn inside(protocol: AppProto) -> u128 {
+    static INSIDE: LazyLock<[u128; 16]> = LazyLock::new(|| {
+        std::array::from_fn(|protocol| {
+            let looks =
+                CLASSIFIERS.iter().enumerate().filter(|(_, classifier)| classifier.inside.0 & (1 << protocol) != 0);
+            looks.fold(0, |bits, (index, _)| bits | 1 << index)
+        })
+    });
+    INSIDE[protocol as usize % 16]
+}
+
 static NO_NAMES: LazyLock<Names> = LazyLock::new(Names::default);
 
 impl Mind {
@@ -90,14 +102,11 @@ impl Mind {
         let mut found: Option<(usize, Naming)> = None;
         let mut waiting = false;
         let view = self.view(flow, &probe.beginning, last);
-        let mut bits = probe.undecided;
+        let mut bits = probe.undecided & inside(protocol);
         while bits != 0 {
             let index = bits.trailing_zeros() as usize;
             bits &= bits - 1;
             let Some(classifier) = CLASSIFIERS.get(index) else { break };
-            if classifier.inside.0 & protocol.bit() == 0 {
-                continue;
-            }
             match (classifier.classify)(&view) {
                 Opinion::No => probe.undecided &= !(1 << index),
                 Opinion::NeedMore => waiting = true,

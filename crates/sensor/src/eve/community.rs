@@ -18,7 +18,11 @@ pub(super) struct Id {
 }
 
 pub(super) fn id(flow: &Flow) -> Id {
-    let ((low, high), protocol) = (flow.key.endpoints(), flow.protocol);
+    let protocol = flow.protocol;
+    let (mut low, mut high) = (flow.client, flow.server);
+    if (low.ip, low.port) > (high.ip, high.port) {
+        std::mem::swap(&mut low, &mut high);
+    }
     let mut bytes = [0; 40];
     let mut length = 2;
     let mut put = |part: &[u8]| {

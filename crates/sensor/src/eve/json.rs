@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::Write;
+use std::net::IpAddr;
 
 use crate::lore::Nanos;
 
@@ -50,7 +51,19 @@ impl<'a> Object<'a> {
         self.out.push(b'"');
     }
 
-    /// Something whose text needs no escaping: addresses, numbers.
+    pub(super) fn address(&mut self, key: &str, address: IpAddr) {
+        let IpAddr::V4(address) = address else {
+            return self.display(key, address);
+        };
+        self.key(key);
+        for (index, octet) in address.octets().into_iter().enumerate() {
+            self.out.push(if index == 0 { b'"' } else { b'.' });
+            decimal(self.out, u64::from(octet));
+        }
+        self.out.push(b'"');
+    }
+
+    /// Something whose text needs no escaping: numbers, IPv6 addresses.
     pub(super) fn display(&mut self, key: &str, value: impl Display) {
         self.key(key);
         self.out.push(b'"');
@@ -151,14 +164,24 @@ fn padded(out: &mut Vec<u8>, mut number: u64, width: usize) {
     out.extend_from_slice(&digits[at..]);
 }
 
+/// Bytes that stand for themselves in a JSON string.
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0x20;
+    while byte < 0x7f {
+        plain[byte] = byte != b'"' as usize && byte != b'\\' as usize;
+        byte += 1;
+    }
+    plain
+};
+
 /// A JSON string. Control characters are escaped, and so are those that change the direction of text or hide:
 /// events end up on terminals.
 fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
-    let plain = |byte: u8| matches!(byte, 0x20..0x7f) && byte != b'"' && byte != b'\\';
     let mut rest = text;
     loop {
-        let run = rest.bytes().position(|byte| !plain(byte)).unwrap_or(rest.len());
+        let run = rest.bytes().position(|byte| !PLAIN[usize::from(byte)]).unwrap_or(rest.len());
         let (clean, after) = rest.split_at(run);
         out.extend_from_slice(clean.as_bytes());
         let Some(character) = after.chars().next() else { break };

@@ -200,12 +200,12 @@ fn about(object: &mut Object, flow: &Flow, file: &str, sensor: &str) {
     object.ascii("community_id", &community.text);
     object.text("sensor", sensor);
     object.numbers("vlan", flow.vlans.iter().filter(|vlan| **vlan != 0).map(|vlan| u64::from(*vlan)));
-    object.display("src_ip", flow.client.ip);
+    object.address("src_ip", flow.client.ip);
     let with_ports = matches!(flow.protocol, 6 | 17 | 132 | 136);
     if with_ports {
         object.number("src_port", u64::from(flow.client.port));
     }
-    object.display("dest_ip", flow.server.ip);
+    object.address("dest_ip", flow.server.ip);
     if with_ports {
         object.number("dest_port", u64::from(flow.server.port));
     }

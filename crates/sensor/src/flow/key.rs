@@ -7,50 +7,48 @@ use std::net::IpAddr;
 
 use crate::view::Endpoint;
 
-/// A flow's key, the lesser endpoint first.
+/// A flow's key, the lesser endpoint first. Plain numbers, because every packet compares and hashes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
-    low: Endpoint,
-    high: Endpoint,
+    low: u128,
+    high: u128,
+    /// The ports, in the order of the addresses.
+    ports: u32,
     protocol: u8,
+    v6: bool,
 }
 
 impl Key {
     pub(crate) fn new(a: Endpoint, b: Endpoint, protocol: u8) -> Key {
-        let (low, high) = if (a.ip, a.port) <= (b.ip, b.port) { (a, b) } else { (b, a) };
-        Key { low, high, protocol }
+        let bits = |ip: IpAddr| match ip {
+            IpAddr::V4(ip) => u128::from(ip.to_bits()),
+            IpAddr::V6(ip) => ip.to_bits(),
+        };
+        let (mut low, mut high) = ((bits(a.ip), a.port), (bits(b.ip), b.port));
+        if low > high {
+            std::mem::swap(&mut low, &mut high);
+        }
+        let ports = (u32::from(low.1) << 16) | u32::from(high.1);
+        Key { low: low.0, high: high.0, ports, protocol, v6: a.ip.is_ipv6() }
     }
 
     pub(crate) fn protocol(&self) -> u8 {
         self.protocol
-    }
-
-    /// The endpoints, the lesser first.
-    pub(crate) fn endpoints(&self) -> (Endpoint, Endpoint) {
-        (self.low, self.high)
     }
 }
 
 impl Hash for Key {
     /// Few words for the (keyed) hasher: two for IPv4, five for IPv6.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let ports = u64::from(self.low.port) << 16 | u64::from(self.high.port) | u64::from(self.protocol) << 32;
-        match (self.low.ip, self.high.ip) {
-            (IpAddr::V4(low), IpAddr::V4(high)) => {
-                state.write_u64(u64::from(low.to_bits()) << 32 | u64::from(high.to_bits()));
-                state.write_u64(ports);
+        let rest = u64::from(self.ports) | (u64::from(self.protocol) << 32) | (u64::from(self.v6) << 40);
+        if self.v6 {
+            for bits in [self.low, self.high] {
+                state.write_u64((bits >> 64) as u64);
+                state.write_u64(bits as u64);
             }
-            (low, high) => {
-                for address in [low, high] {
-                    let bits = match address {
-                        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
-                        IpAddr::V6(address) => address.to_bits(),
-                    };
-                    state.write_u64((bits >> 64) as u64);
-                    state.write_u64(bits as u64);
-                }
-                state.write_u64(ports | 1 << 40);
-            }
+        } else {
+            state.write_u64(((self.low as u64) << 32) | self.high as u64);
         }
+        state.write_u64(rest);
     }
 }
