@@ -21,6 +21,8 @@ pub(super) struct Hints {
     pending: bool,
     /// Where the client's tunnelled stream starts, behind CONNECT or SOCKS.
     tunnel: usize,
+    /// Where the tunnelled streams start, by [`Way::index`], when they are in the clear.
+    inner: Option<[usize; 2]>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,24 +104,7 @@ impl Hints {
         match self.stage {
             Stage::Open => self.open_stream(client, server, flow, lore, scratch),
             Stage::Hello => self.hello(client, server, flow, scratch),
-            Stage::Tunnel => {
-                let Some(inner) = client.get(self.tunnel..).filter(|inner| !inner.is_empty()) else { return false };
-                match tls::client_hello(inner, scratch) {
-                    Reading::Is(hello) => {
-                        self.stage = Stage::Done;
-                        take_hello(names(flow, AppProto::Tls), hello);
-                        true
-                    }
-                    Reading::More => false,
-                    Reading::Not => {
-                        if let Reading::Is(request) = http::request(inner) {
-                            take_request(names(flow, AppProto::Http), &request);
-                        }
-                        self.stage = Stage::Done;
-                        true
-                    }
-                }
-            }
+            Stage::Tunnel => self.tunnelled(client, server, flow, scratch),
             Stage::Certificate => self.certificate(server, flow, scratch),
             _ => false,
         }
@@ -186,6 +171,30 @@ impl Hints {
             return true;
         }
         false
+    }
+
+    /// What goes through a proxy: TLS and HTTP have names of their own, anything else is for the classifiers.
+    fn tunnelled(&mut self, client: &[u8], server: &[u8], flow: &mut Flow, scratch: &mut Vec<u8>) -> bool {
+        let Some(inner) = client.get(self.tunnel..).filter(|inner| !inner.is_empty()) else { return false };
+        match (tls::client_hello(inner, scratch), http::request(inner)) {
+            (Reading::Is(hello), _) => take_hello(names(flow, AppProto::Tls), hello),
+            (_, Reading::Is(request)) => take_request(names(flow, AppProto::Http), &request),
+            (Reading::More, _) | (_, Reading::More) => return false,
+            _ => {
+                let greeting = match http::response(server) {
+                    Reading::Is(response) => response.body_start(),
+                    _ => socks::reply(server),
+                };
+                self.inner = Some([self.tunnel, greeting]);
+            }
+        }
+        self.stage = Stage::Done;
+        true
+    }
+
+    /// Where the streams start that a proxy carries in the clear, by [`Way::index`].
+    pub(super) fn inner(&self) -> Option<[usize; 2]> {
+        self.inner
     }
 
     /// Only the server has spoken, or only its side was captured.
@@ -412,7 +421,9 @@ fn take_hello(names: &mut Names, hello: tls::ClientHello) {
 }
 
 fn take_request(names: &mut Names, request: &http::Request) {
-    names.host = request.host();
+    if let Some(host) = request.host() {
+        names.host = Some(host);
+    }
     names.user_agent = request.user_agent().map(Box::from);
     let target = request.target();
     names.target = Some(String::from_utf8_lossy(target.get(..256).unwrap_or(target)).into());

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use model::Confidence;
 
-use super::probe::{Beginning, Probe};
+use super::probe::Probe;
 use super::{derive, devices};
 use crate::Limits;
 use crate::apps::{App, Catalogue};
@@ -101,17 +101,19 @@ impl Mind {
     fn classify(&mut self, flow: &mut Flow, probe: &mut Probe, protocol: AppProto, last: bool) -> bool {
         let mut found: Option<(usize, Naming)> = None;
         let mut waiting = false;
-        let view = self.view(flow, &probe.beginning, last);
-        let mut bits = probe.undecided & inside(protocol);
+        let mut undecided = probe.undecided;
+        let view = self.view(flow, probe, last);
+        let protocol = if probe.hints.inner().is_some() { AppProto::Unknown } else { protocol };
+        let mut bits = undecided & inside(protocol);
         while bits != 0 {
             let index = bits.trailing_zeros() as usize;
             bits &= bits - 1;
             let Some(classifier) = CLASSIFIERS.get(index) else { break };
             match (classifier.classify)(&view) {
-                Opinion::No => probe.undecided &= !(1 << index),
+                Opinion::No => undecided &= !(1 << index),
                 Opinion::NeedMore => waiting = true,
                 Opinion::Yes { application, confidence, evidence } => {
-                    probe.undecided &= !(1 << index);
+                    undecided &= !(1 << index);
                     let Some(app) = self.catalogue.by_id(application) else { continue };
                     let naming = Naming { app, confidence, evidence };
                     let held = found.as_ref().map(|(_, naming)| naming).or(flow.naming.as_ref());
@@ -125,6 +127,7 @@ impl Mind {
                 }
             }
         }
+        probe.undecided = undecided;
         if let Some((index, naming)) = found {
             flow.naming = Some(naming);
             flow.named_by = Some(index as u8);
@@ -140,7 +143,7 @@ impl Mind {
     /// A named stream has been watched for a while: what its classifier sees now may say more about it.
     pub(super) fn restate(&self, flow: &mut Flow, probe: &Probe) {
         let Some(classifier) = flow.named_by.and_then(|index| CLASSIFIERS.get(usize::from(index))) else { return };
-        let view = self.view(flow, &probe.beginning, true);
+        let view = self.view(flow, probe, true);
         if let Opinion::Yes { application, confidence, evidence } = (classifier.classify)(&view)
             && let Some(naming) = &mut flow.naming
             && self.catalogue.entry(naming.app).id == application
@@ -150,7 +153,10 @@ impl Mind {
         }
     }
 
-    fn view<'a>(&'a self, flow: &'a Flow, beginning: &'a Beginning, last: bool) -> FlowView<'a> {
+    fn view<'a>(&'a self, flow: &'a Flow, probe: &'a Probe, last: bool) -> FlowView<'a> {
+        let beginning = &probe.beginning;
+        let from = probe.hints.inner().unwrap_or_default();
+        let bytes = |way: Way| beginning.bytes(way).get(from[way.index()]..).unwrap_or_default();
         FlowView {
             transport: flow.transport(),
             client: flow.client,
@@ -163,7 +169,7 @@ impl Mind {
                 && flow.tcp.syn(Way::ToClient).is_none(),
             last,
             pieces: &beginning.pieces,
-            bytes: [beginning.bytes(Way::ToServer), beginning.bytes(Way::ToClient)],
+            bytes: [bytes(Way::ToServer), bytes(Way::ToClient)],
         }
     }
 

@@ -34,6 +34,26 @@ pub fn request(client: &[u8], server: &[u8]) -> Reading<(Target, u16, usize)> {
     }
 }
 
+/// How long the server's own answers are, before the tunnelled stream begins: method, login, reply. What has not
+/// come yet counts as nothing.
+pub fn reply(server: &[u8]) -> usize {
+    match *server {
+        [REPLY4, _, ..] => 8.min(server.len()),
+        [SOCKS5, method, ref rest @ ..] => {
+            // RFC 1929 logins are answered with version 1 and a status.
+            let login = if method == 2 { 2 } else { 0 };
+            let length = match rest.get(login..).unwrap_or_default() {
+                [SOCKS5, _, _, 1, ..] => 10,
+                [SOCKS5, _, _, 4, ..] => 22,
+                [SOCKS5, _, _, 3, name, ..] => 7 + usize::from(*name),
+                _ => 0,
+            };
+            (2 + login + length).min(server.len())
+        }
+        _ => 0,
+    }
+}
+
 /// Why there is no answer.
 enum Lack {
     /// More bytes are needed.
@@ -137,6 +157,22 @@ mod tests {
 
     fn name(name: &str) -> Target {
         Target::Name(name.into())
+    }
+
+    #[test]
+    fn the_servers_own_answers_are_told_from_the_stream() {
+        let named = [&[5, 0, 5, 0, 0, 3, 2][..], b"ab", &[0, 80], b"hello"].concat();
+        for (server, length) in [
+            (&[0, 0x5a, 0, 0, 0, 0, 0, 0, b'h'][..], 8),
+            (&[5, 0, 5, 0, 0, 1, 0, 0, 0, 0, 0, 0, b'h'], 12),
+            (&[5, 2, 1, 0, 5, 0, 0, 1, 0, 0, 0, 0, 0, 0], 14),
+            (&named, named.len() - 5),
+            (&[5, 0], 2),
+            (b"hello", 0),
+            (b"", 0),
+        ] {
+            assert_eq!(reply(server), length, "{server:?}");
+        }
     }
 
     #[test]
