@@ -53,6 +53,8 @@ pub(super) struct Derived {
     pub(super) news: bool,
     /// There will be no more.
     pub(super) done: bool,
+    /// What a proxy carries in the clear has just been reached: classifiers begin anew.
+    pub(super) inside: bool,
 }
 
 impl Hints {
@@ -74,7 +76,7 @@ impl Hints {
         scratch: &mut Vec<u8>,
         last: bool,
     ) -> Derived {
-        let before = self.stage;
+        let (before, outside) = (self.stage, self.inner.is_none());
         let mut news = false;
         self.pending = false;
         match flow.transport() {
@@ -96,7 +98,8 @@ impl Hints {
         }
         // An open UDP flow may turn into anything with its next datagram, but not in the view of classifiers.
         let done = self.stage == Stage::Done || (self.stage == Stage::Open && !self.pending);
-        Derived { news: news || before != self.stage, done }
+        let inside = outside && self.inner.is_some();
+        Derived { news: news || before != self.stage, done, inside }
     }
 
     fn stream(&mut self, beginning: &Beginning, flow: &mut Flow, lore: &mut Lore, scratch: &mut Vec<u8>) -> bool {

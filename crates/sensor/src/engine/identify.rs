@@ -89,6 +89,9 @@ impl Mind {
         if self.specific(flow) {
             return true;
         }
+        if derived.inside {
+            probe.undecided = over(flow.transport());
+        }
         let undecided = self.classify(flow, probe, protocol, last);
         if self.specific(flow) {
             self.learn_from(flow, probe);
