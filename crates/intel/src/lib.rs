@@ -4,7 +4,9 @@
 #![warn(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod http;
 mod indicator;
+mod pattern;
 mod threat;
 
 pub use indicator::{Indicator, Pattern, Provenance, Strength};
