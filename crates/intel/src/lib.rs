@@ -4,10 +4,17 @@
 #![warn(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod catalogue;
 pub mod http;
 mod indicator;
+mod indicator;
+pub mod network;
 mod pattern;
+mod problem;
+pub mod statistics;
 mod threat;
 
+pub use catalogue::Catalogue;
 pub use indicator::{Indicator, Pattern, Provenance, Strength};
+pub use problem::Problem;
 pub use threat::{Kind, Precision, Reference, Threat, Tlp, When};

@@ -7,6 +7,7 @@ mod policy;
 mod quarantine;
 mod scan;
 mod sensor;
+mod threats;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -52,6 +53,9 @@ enum Command {
     /// Read the journal and prove that nothing in it was changed.
     #[command(subcommand)]
     Archive(archive::ArchiveCommand),
+    /// The threat catalogue and its statistics.
+    #[command(subcommand)]
+    Threats(threats::ThreatsCommand),
     /// Check and test policy files.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -80,13 +84,18 @@ pub struct DataArgs {
 }
 
 impl DataArgs {
-    /// The directory, which must exist.
-    pub fn directory(&self) -> Result<PathBuf, Failure> {
-        let dir = match (&self.data, &self.config) {
+    /// Where it is, whether or not it is there.
+    pub fn path(&self) -> Result<PathBuf, Failure> {
+        Ok(match (&self.data, &self.config) {
             (Some(dir), _) => dir.clone(),
             (None, Some(file)) => crate::config::load(file)?.data_dir(),
             (None, None) => crate::config::default_data_dir(),
-        };
+        })
+    }
+
+    /// The directory, which must exist.
+    pub fn directory(&self) -> Result<PathBuf, Failure> {
+        let dir = self.path()?;
         if dir.is_dir() {
             return Ok(dir);
         }
@@ -105,6 +114,7 @@ impl Cli {
             Command::Scan(args) => args.run(),
             Command::Quarantine(command) => command.run(),
             Command::Archive(command) => command.run(),
+            Command::Threats(command) => command.run(),
             Command::Policy(command) => command.run(),
             Command::Config(command) => command.run(),
         }
