@@ -7,7 +7,6 @@
 pub mod catalogue;
 pub mod http;
 mod indicator;
-mod indicator;
 pub mod network;
 mod pattern;
 mod problem;
