@@ -53,3 +53,6 @@ pub fn capture<R: Read>(
     progress(capture.position(), packets);
     Outcome { counters: *sensor.counters(), last, error }
 }
+
+#[cfg(test)]
+mod tests;

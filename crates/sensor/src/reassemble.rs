@@ -56,10 +56,7 @@ impl Prefix {
     pub fn anchor(&mut self, syn: u32) {
         if self.have.is_empty() || !self.anchored {
             let base = syn.wrapping_add(1);
-            if self.base.is_some_and(|old| old != base) && !self.have.is_empty() {
-                self.rebase(base);
-            }
-            self.base = Some(base);
+            self.rebase(base);
             self.anchored = true;
         }
     }
@@ -150,14 +147,15 @@ impl Prefix {
         Pushed { grown: true, ..pushed }
     }
 
-    /// Moves the beginning to an earlier sequence number.
+    /// Moves the beginning to another sequence number; what is not within the limit from there goes.
     fn rebase(&mut self, base: u32) {
         let Some(old) = self.base.replace(base) else { return };
         let by = old.wrapping_sub(base);
-        if by >= self.limit {
+        if by >= self.limit || self.have.is_empty() {
             self.bytes.clear();
             self.have.clear();
             self.doubtful = None;
+            self.acked = 0;
             return;
         }
         self.bytes.splice(..0, std::iter::repeat_n(0, by as usize));
@@ -168,6 +166,7 @@ impl Prefix {
             range.0 < range.1
         });
         self.doubtful = self.doubtful.map(|(from, to)| (from + by, to + by));
+        self.acked += by;
     }
 
     fn doubt(&mut self, from: u32, to: u32) {
@@ -183,7 +182,7 @@ impl Prefix {
         if self.bytes.len() < end as usize {
             self.bytes.resize(end as usize, 0);
         }
-        let (mut conflict, mut wrote) = (false, false);
+        let (mut conflict, mut wrote) = (false, None);
         let (mut at, mut place) = (offset, 0);
         while at < end {
             let next = self.have.get(place).copied().unwrap_or((u32::MAX, u32::MAX));
@@ -199,9 +198,10 @@ impl Prefix {
                 let keep_alive = data.len() == 1 && end <= self.acked;
                 if held != new && !keep_alive {
                     conflict = true;
-                    let doubtful = self.doubtful.is_some_and(|(from, to)| from < stop && at < to);
-                    if doubtful && believed {
-                        held.copy_from_slice(new);
+                    if let Some((from, to)) = self.doubtful.filter(|_| believed) {
+                        let (from, to) = (from.clamp(at, stop), to.clamp(at, stop));
+                        let better = &data[(from - offset) as usize..(to - offset) as usize];
+                        self.bytes[from as usize..to as usize].copy_from_slice(better);
                     }
                 }
             } else {
@@ -209,7 +209,7 @@ impl Prefix {
                     break;
                 }
                 held.copy_from_slice(new);
-                wrote = true;
+                wrote = Some((wrote.map_or(at, |(from, _)| from), stop));
                 self.have.insert(place, (at, stop));
                 place += 1;
             }
@@ -222,12 +222,11 @@ impl Prefix {
             }
             joined
         });
-        if !believed {
-            if wrote {
-                self.doubt(offset, end);
-            }
-        } else if conflict && self.doubtful.is_some_and(|(from, to)| offset <= from && to <= end) {
-            self.doubtful = None;
+        match (believed, wrote) {
+            (false, Some((from, to))) => self.doubt(from, to),
+            // Said again by someone who is believed, in these words or in others.
+            (true, _) if self.doubtful.is_some_and(|(from, to)| offset <= from && to <= end) => self.doubtful = None,
+            _ => {}
         }
         Pushed { grown: self.contiguous().len() > before, conflict }
     }
@@ -282,6 +281,17 @@ mod tests {
         assert_eq!(stream.contiguous(), b"", "it may never have arrived");
         assert!(stream.push(1, b"#botnet", true).conflict);
         assert_eq!(stream.contiguous(), b"#botnet");
+    }
+
+    #[test]
+    fn doubt_does_not_spread_to_what_was_believed() {
+        let mut stream = prefix(100);
+        stream.anchor(0);
+        stream.push(1, b"JOIN #bot", true);
+        stream.push(6, b"#botched", false);
+        assert_eq!(stream.contiguous(), b"JOIN #bot");
+        assert!(stream.push(1, b"PART #botnet\n", true).conflict);
+        assert_eq!(stream.contiguous(), b"JOIN #botnet\n");
     }
 
     #[test]
