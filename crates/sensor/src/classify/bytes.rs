@@ -40,8 +40,10 @@ pub(crate) fn le32(bytes: &[u8], at: usize) -> Option<u32> {
 pub(crate) fn contains(bytes: &[u8], needle: &[u8], within: usize) -> bool {
     let bytes = bytes.get(..within).unwrap_or(bytes);
     // A searcher pays for itself on longer stretches only.
-    match bytes.len() {
-        0..=64 => bytes.windows(needle.len().max(1)).any(|window| window == needle),
+    match (bytes.len(), needle.first()) {
+        (0..=2048, Some(first)) => {
+            memchr::memchr_iter(*first, bytes).any(|at| bytes.get(at..).is_some_and(|rest| rest.starts_with(needle)))
+        }
         _ => memchr::memmem::find(bytes, needle).is_some(),
     }
 }

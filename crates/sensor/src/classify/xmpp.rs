@@ -133,13 +133,25 @@ fn element(stream: &[u8]) -> Element {
 
 fn in_http(view: &FlowView) -> Opinion {
     let request = view.first(Way::ToServer);
-    if contains(request, b"http://jabber.org/protocol/httpbind", MOST) {
-        return Opinion::payload("xmpp", "XMPP over HTTP (BOSH)");
-    }
-    if contains(request, b"urn:ietf:params:xml:ns:xmpp-framing", MOST) || offers_websocket(request) {
+    let seen = request.get(..MOST).unwrap_or(request);
+    let undecided = || if request.len() < MOST && !view.last { Opinion::NeedMore } else { Opinion::No };
+    let Some(end) = memchr::memmem::find(seen, b"\r\n\r\n") else { return undecided() };
+    let body = request.get(end + 4..).unwrap_or_default().trim_ascii_start();
+    if offers_websocket(seen) {
         return Opinion::payload("xmpp", "XMPP over WebSocket");
     }
-    if request.len() < MOST && !view.last { Opinion::NeedMore } else { Opinion::No }
+    // XEP-0124: the body is one `<body/>` element, which names its namespace.
+    match body.first() {
+        Some(b'<') if contains(body, b"http://jabber.org/protocol/httpbind", MOST) => {
+            Opinion::payload("xmpp", "XMPP over HTTP (BOSH)")
+        }
+        Some(b'<') if contains(body, b"urn:ietf:params:xml:ns:xmpp-framing", MOST) => {
+            Opinion::payload("xmpp", "XMPP over WebSocket")
+        }
+        Some(b'<') => undecided(),
+        None if request.starts_with(b"POST ") => undecided(),
+        _ => Opinion::No,
+    }
 }
 
 /// Whether a request asks for the `xmpp` subprotocol (RFC 7395 section 3.1).

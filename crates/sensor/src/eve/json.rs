@@ -58,7 +58,13 @@ impl<'a> Object<'a> {
         self.key(key);
         for (index, octet) in address.octets().into_iter().enumerate() {
             self.out.push(if index == 0 { b'"' } else { b'.' });
-            decimal(self.out, u64::from(octet));
+            if octet >= 100 {
+                self.out.push(b'0' + octet / 100);
+            }
+            if octet >= 10 {
+                self.out.push(b'0' + octet / 10 % 10);
+            }
+            self.out.push(b'0' + octet % 10);
         }
         self.out.push(b'"');
     }
