@@ -101,21 +101,37 @@ impl Decoder {
     pub fn decode(&mut self, packet: &Packet, odd: &mut Anomalies, see: impl FnOnce(&Decoded)) {
         let mut around = Around::default();
         match step_through(Next::Link(packet.link, packet.data), &mut around, odd) {
-            Step::Found(decoded) => see(&decoded),
-            Step::Nothing => {}
-            Step::Fragment(fragment) => {
-                let ip::Fragment { header, part, bytes } = fragment;
-                let mut whole = std::mem::take(&mut self.whole);
-                if let Some(header) = self.fragments.push(packet.time, header, part, bytes, &mut whole, odd)
-                    // A whole datagram may itself be a tunnel; fragments inside fragments end here.
-                    && let Step::Found(decoded) = step_through(Next::Carried(header, &whole), &mut around, odd)
-                {
+            Step::Found(header, bytes) => {
+                if let Some(decoded) = transport::read(&header, bytes, &around, odd) {
                     see(&decoded);
                 }
-                whole.clear();
-                self.whole = whole;
             }
+            Step::Nothing => {}
+            Step::Fragment(fragment) => self.fragment(packet.time, &fragment, &mut around, odd, see),
         }
+    }
+
+    /// Keeps a fragment; with the last that was missing, the datagram is looked into. It may itself be a tunnel;
+    /// fragments inside fragments end here.
+    #[cold]
+    fn fragment(
+        &mut self,
+        time: Time,
+        fragment: &ip::Fragment,
+        around: &mut Around,
+        odd: &mut Anomalies,
+        see: impl FnOnce(&Decoded),
+    ) {
+        let ip::Fragment { header, part, bytes } = fragment;
+        let mut whole = std::mem::take(&mut self.whole);
+        if let Some(header) = self.fragments.push(time, *header, *part, bytes, &mut whole, odd)
+            && let Step::Found(header, bytes) = step_through(Next::Carried(header, &whole), around, odd)
+            && let Some(decoded) = transport::read(&header, bytes, around, odd)
+        {
+            see(&decoded);
+        }
+        whole.clear();
+        self.whole = whole;
     }
 
     /// Datagrams in fragments that wait for the rest.
@@ -125,7 +141,8 @@ impl Decoder {
 }
 
 enum Step<'a> {
-    Found(Decoded<'a>),
+    /// The innermost IP header and what it carries.
+    Found(ip::Header, &'a [u8]),
     Fragment(ip::Fragment<'a>),
     Nothing,
 }
@@ -153,12 +170,7 @@ fn step_through<'a>(mut next: Next<'a>, around: &mut Around, odd: &mut Anomalies
                         around.tunnels += 1;
                         Some(inner)
                     }
-                    None => {
-                        return match transport::read(&header, bytes, around, odd) {
-                            Some(decoded) => Step::Found(decoded),
-                            None => Step::Nothing,
-                        };
-                    }
+                    None => return Step::Found(header, bytes),
                 }
             }
         };

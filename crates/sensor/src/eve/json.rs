@@ -117,27 +117,51 @@ impl<'a> Object<'a> {
         self.out.push(b']');
     }
 
-    /// A time as EVE writes it: `2026-11-23T04:00:00.000000+0000`.
-    pub(super) fn time(&mut self, key: &str, time: Nanos) {
+    /// A time as EVE writes it: `2026-11-23T04:00:00.000000+0000`. The calendar is asked once a day.
+    pub(super) fn time(&mut self, key: &str, time: Nanos, today: &mut Today) {
         self.key(key);
         let (seconds, micros) = (time / 1_000_000_000, time % 1_000_000_000 / 1000);
-        let (days, second) = (seconds / 86_400, seconds % 86_400);
-        let (year, month, day) = civil(days);
+        let second = seconds % 86_400;
         self.out.push(b'"');
-        padded(self.out, year, 4);
-        self.out.push(b'-');
-        padded(self.out, month, 2);
-        self.out.push(b'-');
-        padded(self.out, day, 2);
-        self.out.push(b'T');
-        padded(self.out, second / 3600, 2);
-        self.out.push(b':');
-        padded(self.out, second / 60 % 60, 2);
-        self.out.push(b':');
-        padded(self.out, second % 60, 2);
-        self.out.push(b'.');
-        padded(self.out, micros, 6);
-        self.out.extend_from_slice(b"+0000\"");
+        self.out.extend_from_slice(today.date(seconds / 86_400));
+        let mut text = *b"T00:00:00.000000+0000\"";
+        two(&mut text[1..3], second / 3600);
+        two(&mut text[4..6], second / 60 % 60);
+        two(&mut text[7..9], second % 60);
+        two(&mut text[10..12], micros / 10_000);
+        two(&mut text[12..14], micros / 100 % 100);
+        two(&mut text[14..16], micros % 100);
+        self.out.extend_from_slice(&text);
+    }
+}
+
+/// Two digits.
+fn two(place: &mut [u8], number: u64) {
+    place[0] = b'0' + (number / 10) as u8;
+    place[1] = b'0' + (number % 10) as u8;
+}
+
+/// The date of the last event: most events are of the same day.
+#[derive(Debug, Default)]
+pub(super) struct Today {
+    /// Days since the epoch, plus one; 0 before the first.
+    day: u64,
+    date: Vec<u8>,
+}
+
+impl Today {
+    fn date(&mut self, day: u64) -> &[u8] {
+        if self.day != day + 1 {
+            self.day = day + 1;
+            let (year, month, day) = civil(day);
+            self.date.clear();
+            padded(&mut self.date, year, 4);
+            self.date.push(b'-');
+            padded(&mut self.date, month, 2);
+            self.date.push(b'-');
+            padded(&mut self.date, day, 2);
+        }
+        &self.date
     }
 }
 
@@ -246,7 +270,7 @@ mod tests {
         ] {
             let mut out = Vec::new();
             let mut object = Object::new(&mut out);
-            object.time("t", seconds * 1_000_000_000);
+            object.time("t", seconds * 1_000_000_000, &mut Today::default());
             object.end();
             assert_eq!(String::from_utf8(out).unwrap(), format!("{{\"t\":\"{text}\"}}"));
         }

@@ -16,7 +16,7 @@ use crate::flow::Flow;
 use crate::lore::Nanos;
 use crate::names::AppProto;
 use crate::view::Way;
-use json::Object;
+use json::{Object, Today};
 pub use output::{Output, Rotation};
 
 /// Written at once.
@@ -28,13 +28,21 @@ pub struct Eve<W> {
     sensor: String,
     file: String,
     line: Vec<u8>,
+    today: Today,
     failed: Option<std::io::Error>,
 }
 
 impl<W: Write> Eve<W> {
     /// Events of the sensor of this name, into `output`.
     pub fn new(output: W, sensor: &str) -> Eve<W> {
-        Eve { output, sensor: sensor.into(), file: String::new(), line: Vec::with_capacity(2 * CHUNK), failed: None }
+        Eve {
+            output,
+            sensor: sensor.into(),
+            file: String::new(),
+            line: Vec::with_capacity(2 * CHUNK),
+            today: Today::default(),
+            failed: None,
+        }
     }
 
     /// Names the capture that events come from (`pcap_filename`); empty for live traffic.
@@ -45,7 +53,7 @@ impl<W: Write> Eve<W> {
     /// A capture could not be read to its end.
     pub fn damaged(&mut self, time: Nanos, what: &str) {
         let mut object = Object::new(&mut self.line);
-        object.time("timestamp", time);
+        object.time("timestamp", time, &mut self.today);
         object.text("event_type", "anomaly");
         if !self.file.is_empty() {
             object.text("pcap_filename", &self.file);
@@ -64,7 +72,7 @@ impl<W: Write> Eve<W> {
     /// Counters of a sensor, as a `stats` event.
     pub fn stats(&mut self, time: Nanos, counters: &crate::engine::Counters) {
         let mut object = Object::new(&mut self.line);
-        object.time("timestamp", time);
+        object.time("timestamp", time, &mut self.today);
         object.text("event_type", "stats");
         if !self.file.is_empty() {
             object.text("pcap_filename", &self.file);
@@ -115,9 +123,9 @@ impl<W: Write> Eve<W> {
 
 impl<W: Write> Sink for Eve<W> {
     fn flow(&mut self, flow: &Flow, catalogue: &Catalogue) {
-        let Eve { line, file, sensor, .. } = self;
+        let Eve { line, today, file, sensor, .. } = self;
         let mut object = Object::new(line);
-        object.time("timestamp", flow.last);
+        object.time("timestamp", flow.last, today);
         object.text("event_type", "flow");
         about(&mut object, flow, file, sensor);
         let protocol = flow.names.as_ref().map_or(AppProto::Unknown, |names| names.protocol);
@@ -135,8 +143,8 @@ impl<W: Write> Sink for Eve<W> {
         part.number("pkts_toclient", flow.packets[Way::ToClient.index()]);
         part.number("bytes_toserver", flow.bytes[Way::ToServer.index()]);
         part.number("bytes_toclient", flow.bytes[Way::ToClient.index()]);
-        part.time("start", flow.first);
-        part.time("end", flow.last);
+        part.time("start", flow.first, today);
+        part.time("end", flow.last, today);
         part.end();
         if let Some(names) = &flow.names {
             names_of(&mut object, names);
@@ -167,9 +175,9 @@ impl<W: Write> Sink for Eve<W> {
     }
 
     fn anomaly(&mut self, event: &AnomalyEvent) {
-        let Eve { line, file, sensor, .. } = self;
+        let Eve { line, today, file, sensor, .. } = self;
         let mut object = Object::new(line);
-        object.time("timestamp", event.time);
+        object.time("timestamp", event.time, today);
         object.text("event_type", "anomaly");
         match event.flow {
             Some(flow) => about(&mut object, flow, file, sensor),
