@@ -8,17 +8,17 @@ use serde_json::{Map, Number, Value};
 
 /// What is taken of one document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
+pub(crate) struct Bounds {
     /// Objects and arrays within each other.
-    pub depth: usize,
+    pub(crate) depth: usize,
     /// Values in all.
-    pub values: usize,
+    pub(crate) values: usize,
     /// Bytes of one string or name.
-    pub string: usize,
+    pub(crate) string: usize,
 }
 
 /// Reads a document within bounds.
-pub fn read(text: &str, bounds: Bounds) -> Result<Value, serde_json::Error> {
+pub(crate) fn read(text: &str, bounds: Bounds) -> Result<Value, serde_json::Error> {
     let mut left = bounds.values;
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = Seed { bounds, depth: bounds.depth, left: &mut left }.deserialize(&mut deserializer)?;
@@ -27,7 +27,7 @@ pub fn read(text: &str, bounds: Bounds) -> Result<Value, serde_json::Error> {
 }
 
 /// A document without the white space between its tokens; it has been read before.
-pub fn compact(text: &str) -> Box<str> {
+pub(crate) fn compact(text: &str) -> Box<str> {
     let mut out = String::with_capacity(text.len());
     let (mut quoted, mut escaped) = (false, false);
     for c in text.chars() {

@@ -7,10 +7,12 @@
 pub mod catalogue;
 pub mod http;
 mod indicator;
+mod json;
 pub mod network;
 mod pattern;
 mod problem;
 pub mod statistics;
+pub mod stix;
 mod threat;
 
 pub use catalogue::Catalogue;
