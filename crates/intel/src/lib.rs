@@ -14,6 +14,7 @@ mod problem;
 pub mod statistics;
 pub mod stix;
 mod threat;
+pub mod update;
 
 pub use catalogue::Catalogue;
 pub use indicator::{Indicator, Pattern, Provenance, Strength};
