@@ -117,6 +117,7 @@ impl PublicKey {
 }
 
 /// A secret key of one role.
+#[derive(Clone)]
 pub struct SecretKey {
     role: Role,
     key: SigningKey,

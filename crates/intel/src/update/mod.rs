@@ -34,6 +34,9 @@ mod source;
 mod subscription;
 mod trust;
 
+#[cfg(test)]
+mod tests;
+
 use jiff::SignedDuration;
 
 pub use bundle::{Bundle, BundleError, Part};
