@@ -4,6 +4,7 @@
 #![warn(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod campaign;
 pub mod catalogue;
 pub mod http;
 mod indicator;

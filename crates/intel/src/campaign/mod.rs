@@ -1,0 +1,30 @@
+//! Findings that repeat become *campaigns*: messages with the same link, file, text, command or channel, of which
+//! enough are suspicious.
+//!
+//! ```text
+//! store::follow -> record -> Grouper::observe -> Changes      pure, bounded, deterministic
+//!                            Grouper::take_changed -> Archive  SQLite, with the position reached
+//! people        -> Decision -> Archive -> Grouper::decide
+//! Campaign      -> drafts -> guard, bystanders -> Threat       what may stop messages elsewhere
+//! ```
+//!
+//! What goes around is not what attacks: a link that many people pass on is never a campaign unless detectors find
+//! something in the messages that carry it, and what many ordinary messages have is not taken for a sign of one. A
+//! message to a *decoy*, an address that no person uses, is a campaign at once.
+
+pub mod archive;
+mod campaign;
+mod decision;
+mod group;
+mod key;
+mod sighting;
+mod window;
+
+pub use archive::{Archive, Cursor};
+pub use campaign::{
+    Campaign, HOURS, KEYS, More, RECIPIENTS, Recipient, SAMPLES, SENDERS, Sample, Sender, Shared, Status, hour_of,
+};
+pub use decision::{Choice, Decision};
+pub use group::{Changes, Grouper, LIVE, Settings};
+pub use key::{Key, KeyKind};
+pub use sighting::{DECOY, Sighting, Who};
