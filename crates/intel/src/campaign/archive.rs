@@ -187,8 +187,9 @@ impl Archive {
     /// Decisions after a number, with theirs.
     pub fn decisions(&self, after: u64) -> Result<Vec<(u64, Decision)>, Error> {
         let read = || -> rusqlite::Result<Vec<(i64, String)>> {
-            let mut statement =
-                self.connection.prepare_cached("SELECT number, json FROM decision WHERE number > ?1 ORDER BY number")?;
+            let mut statement = self
+                .connection
+                .prepare_cached("SELECT number, json FROM decision WHERE number > ?1 ORDER BY number")?;
             let rows = statement
                 .query_map([i64::try_from(after).unwrap_or(i64::MAX)], |row| Ok((row.get(0)?, row.get(1)?)))?;
             rows.collect()
@@ -205,9 +206,8 @@ impl Archive {
     /// Every campaign as it was last kept, newest activity first, at most so many: what the follower goes on with.
     pub fn kept(&self, most: usize) -> Result<Vec<Campaign>, Error> {
         let read = || -> rusqlite::Result<Vec<(String, String)>> {
-            let mut statement = self
-                .connection
-                .prepare_cached("SELECT id, json FROM campaign ORDER BY last_seen DESC, id LIMIT ?1")?;
+            let mut statement =
+                self.connection.prepare_cached("SELECT id, json FROM campaign ORDER BY last_seen DESC, id LIMIT ?1")?;
             let rows =
                 statement.query_map([i64::try_from(most).unwrap_or(i64::MAX)], |row| Ok((row.get(0)?, row.get(1)?)))?;
             rows.collect()

@@ -284,7 +284,9 @@ impl Campaign {
             self.timeline.pop_first();
         }
         for (key, shared) in &other.keys {
-            if self.share(key) && let Some(here) = self.keys.get_mut(key) {
+            if self.share(key)
+                && let Some(here) = self.keys.get_mut(key)
+            {
                 here.messages += shared.messages;
                 here.suspicious += shared.suspicious;
             }
@@ -414,8 +416,7 @@ impl Campaign {
                 self.more.recipients += 1;
                 return;
             }
-            let new =
-                Recipient { person: to.person.clone(), side: to.side, messages: 0, delivered: 0, decoy: false };
+            let new = Recipient { person: to.person.clone(), side: to.side, messages: 0, delivered: 0, decoy: false };
             self.recipients.insert(to.account.clone(), new);
         }
         let Some(recipient) = self.recipients.get_mut(&to.account) else { return };

@@ -32,15 +32,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings {
-            recipients: 3,
-            senders: 2,
-            repeats: 3,
-            grave: 5.0,
-            window_hours: 24,
-            memory: 65_536,
-            quiet_days: 30,
-        }
+        Settings { recipients: 3, senders: 2, repeats: 3, grave: 5.0, window_hours: 24, memory: 65_536, quiet_days: 30 }
     }
 }
 
@@ -266,9 +258,7 @@ impl Grouper {
     fn open(&mut self, sighting: &Sighting, changes: &mut Changes) -> Arc<str> {
         let hex = sighting.record.simple().to_string();
         let ids = [10, 20, hex.len()].map(|digits| format!("c{}", &hex[hex.len().saturating_sub(digits)..]));
-        let free = |id: &&String| {
-            !self.campaigns.contains_key(id.as_str()) && !self.aliases.contains_key(id.as_str())
-        };
+        let free = |id: &&String| !self.campaigns.contains_key(id.as_str()) && !self.aliases.contains_key(id.as_str());
         let id = ids.iter().find(free).unwrap_or(&ids[2]).clone();
         let shared: Arc<str> = id.as_str().into();
         self.campaigns.insert(shared.clone(), Campaign::begin(id.clone(), sighting));

@@ -18,6 +18,8 @@ mod decision;
 mod group;
 mod key;
 mod sighting;
+#[cfg(test)]
+mod tests;
 mod window;
 
 pub use archive::{Archive, Cursor};
