@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use indicators::{Index, Source, ThreatKind};
+use indicators::{Index, Source, Strength, ThreatKind};
 
 const DOMAINS: u32 = 1_000_000;
 
@@ -18,7 +18,7 @@ fn name(i: u32) -> String {
 
 fn lookups(c: &mut Criterion) {
     let mut builder = Index::builder();
-    let source = Source { list: Arc::from("bench"), kind: ThreatKind::Phishing, line: 0 };
+    let source = Source { list: Arc::from("bench"), kind: ThreatKind::Phishing, strength: Strength::Block, line: 0 };
     for i in 0..DOMAINS {
         builder.add_host(&source, &name(i));
     }

@@ -7,11 +7,13 @@ use model::Protocol;
 use url::{Host, Url};
 
 use crate::canonical::{self, canonical, trim_dot};
-use crate::index::{Index, ThreatKind, account_form, account_key, literal, net_key};
+use crate::index::{Index, Strength, ThreatKind, account_form, account_key, literal, net_key};
 use crate::list::{self, Entry, LineError, Pattern};
+use crate::near::{self, Shapes};
 use crate::net::{Net, is_public};
 use crate::shared;
 use crate::table::{Says, Space, Table};
+use crate::text::{self, Texts};
 
 /// Where an entry comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub struct Source {
     pub list: Arc<str>,
     /// What its entries warn of.
     pub kind: ThreatKind,
+    /// Whether they may stop a message.
+    pub strength: Strength,
     /// Line in it, from 1; 0 when there are no lines.
     pub line: u32,
 }
@@ -47,6 +51,9 @@ pub struct Builder {
     strings: Vec<u8>,
     refused: Vec<Refused>,
     refused_more: u64,
+    /// Message patterns so far, and their bytes.
+    texts: [usize; 2],
+    shapes: usize,
 }
 
 /// An accepted entry: its string is the next `len` bytes of `strings`.
@@ -82,6 +89,8 @@ impl Builder {
             Pattern::Sha256(hash) => self.add_hash(&entry.source, hash),
             Pattern::Net(net) => self.add_ip_range(&entry.source, *net),
             Pattern::Account(protocol, account) => self.add_account(&entry.source, *protocol, account),
+            Pattern::Text(words) => self.add_text(&entry.source, words),
+            Pattern::Shape(shape) => self.add_shape(&entry.source, *shape),
         }
     }
 
@@ -182,6 +191,34 @@ impl Builder {
         }
     }
 
+    /// Adds words that messages are looked through for. Case, spelling tricks and white space do
+    /// not count; what begins or ends in a letter or digit does not match inside a word.
+    pub fn add_text(&mut self, source: &Source, words: &str) {
+        let folded = text::fold(words.trim()).text;
+        if let Some(why) = text::unfit(&folded) {
+            return self.refuse(source, words, why);
+        }
+        let [patterns, bytes] = self.texts;
+        if patterns == text::PATTERNS || bytes + folded.len() > text::BYTES {
+            return self.refuse(source, words, "too many message patterns for one index");
+        }
+        self.texts = [patterns + 1, bytes + folded.len()];
+        self.accept(source, Space::Text, folded.as_bytes());
+    }
+
+    /// Adds a text by its shape (SimHash): texts much like it match.
+    pub fn add_shape(&mut self, source: &Source, shape: u64) {
+        let why = match near::unfit(shape) {
+            None if self.shapes == near::SHAPES => Some("too many shapes for one index"),
+            why => why,
+        };
+        if let Some(why) = why {
+            return self.refuse(source, &format!("{shape:016x}"), why);
+        }
+        self.shapes += 1;
+        self.accept(source, Space::Shape, &shape.to_be_bytes());
+    }
+
     /// How many refusals were counted beyond [`Builder::REFUSALS`].
     pub fn refused_more(&self) -> u64 {
         self.refused_more
@@ -191,17 +228,25 @@ impl Builder {
     pub fn build(self) -> (Index, Vec<Refused>) {
         let mut lengths: [Vec<u8>; 2] = Default::default();
         let mut spaces = 0;
+        let (mut texts, mut shapes) = (Vec::new(), Vec::new());
         for (pending, bytes) in pieces(&self.pending, &self.strings) {
             spaces |= 1 << pending.space as u16;
-            if let (Space::Net, [family, length, ..]) = (pending.space, bytes) {
-                lengths[usize::from(*family == 6)].push(*length);
+            match (pending.space, bytes) {
+                (Space::Net, [family, length, ..]) => lengths[usize::from(*family == 6)].push(*length),
+                (Space::Text, _) => texts.push((bytes, pending.says)),
+                (Space::Shape, _) => {
+                    shapes.extend(bytes.first_chunk().map(|bytes| (u64::from_be_bytes(*bytes), pending.says)));
+                }
+                _ => {}
             }
         }
         let content = self.content();
         let [version, key, check, _] =
             std::array::from_fn(|i| content[i * 8..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)));
-        let mut table = Table::new(self.pending.len(), [key, check]);
-        for (pending, bytes) in pieces(&self.pending, &self.strings) {
+        let tabled = self.pending.len() - texts.len() - shapes.len();
+        let mut table = Table::new(tabled, [key, check]);
+        let in_table = |(pending, _): &(&Pending, &[u8])| !matches!(pending.space, Space::Text | Space::Shape);
+        for (pending, bytes) in pieces(&self.pending, &self.strings).filter(in_table) {
             table.insert(pending.space, bytes, pending.says);
         }
         let lengths = lengths.map(|mut lengths| {
@@ -210,7 +255,9 @@ impl Builder {
             lengths.into_boxed_slice()
         });
         let lists = self.lists.into_boxed_slice();
-        (Index { table, lists, spaces, lengths, version: format!("{version:016x}").into() }, self.refused)
+        let (texts, shapes) = (Texts::new(&texts), Shapes::new(shapes));
+        let version = format!("{version:016x}").into();
+        (Index { table, texts, shapes, lists, spaces, lengths, version }, self.refused)
     }
 
     /// A hash over what the index will hold, whatever the order it came in. It also seeds
@@ -218,7 +265,7 @@ impl Builder {
     fn content(&self) -> [u8; 32] {
         let digest = |(pending, bytes): (&Pending, &[u8])| {
             let mut hasher = blake3::Hasher::new();
-            hasher.update(&[pending.space as u8, pending.says.kind]);
+            hasher.update(&[pending.space as u8, pending.says.kind, u8::from(pending.says.note)]);
             hasher.update(self.list_name(pending.says.list).as_bytes());
             hasher.update(&[0]);
             hasher.update(bytes);
@@ -250,7 +297,7 @@ impl Builder {
             None => return self.refuse(source, "", "too many lists for one index; merge some"),
         };
         self.strings.extend_from_slice(bytes);
-        let says = Says { list: list as u16, kind: source.kind as u8 };
+        let says = Says { list: list as u16, kind: source.kind as u8, note: source.strength == Strength::Note };
         self.pending.push(Pending { len: bytes.len() as u32, space, says });
     }
 

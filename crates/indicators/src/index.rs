@@ -7,8 +7,10 @@ use model::Protocol;
 
 use crate::builder::Builder;
 use crate::canonical;
+use crate::near::Shapes;
 use crate::net::{embedded_v4, masked};
 use crate::table::{Says, Space, Table};
+use crate::text::{Folded, Texts};
 
 /// What an indicator warns of, gravest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +44,16 @@ impl ThreatKind {
     }
 }
 
+/// What a match is good for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Strength {
+    /// To be shown beside other evidence.
+    Note,
+    /// To stop a message.
+    #[default]
+    Block,
+}
+
 /// What of the question an entry was about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Matched {
@@ -59,6 +71,10 @@ pub enum Matched {
     Account,
     /// The server the account is on.
     Server,
+    /// Words of the message.
+    Text,
+    /// The message as a whole.
+    Shape,
 }
 
 /// An entry that matched.
@@ -68,6 +84,8 @@ pub struct Hit {
     pub list: Arc<str>,
     /// What it warns of.
     pub kind: ThreatKind,
+    /// What the match is good for.
+    pub strength: Strength,
     /// What of the question it is about.
     pub matched: Matched,
 }
@@ -76,6 +94,8 @@ pub struct Hit {
 #[derive(Debug)]
 pub struct Index {
     pub(crate) table: Table,
+    pub(crate) texts: Texts,
+    pub(crate) shapes: Shapes,
     pub(crate) lists: Box<[Arc<str>]>,
     /// Whether there is anything in a space, by its number.
     pub(crate) spaces: u16,
@@ -113,7 +133,7 @@ impl Index {
 
     /// Entries in it.
     pub fn len(&self) -> usize {
-        self.table.len()
+        self.table.len() + self.texts.len() + self.shapes.len()
     }
 
     /// Whether there are none.
@@ -123,7 +143,7 @@ impl Index {
 
     /// Bytes the index takes, without the few names of lists.
     pub fn bytes(&self) -> usize {
-        self.table.bytes()
+        self.table.bytes() + self.texts.bytes() + self.shapes.bytes()
     }
 
     /// The entry for a host or the closest domain above it; for an IP literal, the entry for the address.
@@ -209,6 +229,23 @@ impl Index {
         self.table.get(Space::Server, server.as_bytes()).map(|says| self.hit(says, Matched::Server))
     }
 
+    /// Whether texts need to be folded at all.
+    pub fn has_texts(&self) -> bool {
+        self.texts.len() > 0
+    }
+
+    /// The gravest entry whose words stand in a text, and where they stand in the original.
+    pub fn text(&self, folded: &Folded) -> Option<(Hit, std::ops::Range<usize>)> {
+        let found = self.texts.find(&folded.text)?;
+        let place = |at: usize| folded.at.get(at).map(|at| *at as usize);
+        Some((self.hit(found.says, Matched::Text), place(found.start)?..place(found.end)?))
+    }
+
+    /// The entry for a text much like one whose shape this is, and in how many bits they differ.
+    pub fn shape(&self, shape: u64) -> Option<(Hit, u32)> {
+        self.shapes.nearest(shape).map(|(says, distance)| (self.hit(says, Matched::Shape), distance))
+    }
+
     fn has(&self, space: Space) -> bool {
         self.spaces & (1 << space as u16) != 0
     }
@@ -217,6 +254,7 @@ impl Index {
         Hit {
             list: self.lists.get(usize::from(says.list)).cloned().unwrap_or_default(),
             kind: ThreatKind::ALL.get(usize::from(says.kind)).copied().unwrap_or(ThreatKind::Other),
+            strength: if says.note { Strength::Note } else { Strength::Block },
             matched,
         }
     }

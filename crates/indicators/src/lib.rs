@@ -1,10 +1,10 @@
-//! The matching index: domains, URLs, hashes, addresses, accounts. No I/O.
+//! The matching index: domains, URLs, hashes, addresses, accounts, words and near texts. No I/O.
 //!
 //! ```text
 //! list::parse(text)  -> entries and the lines that could not be read
 //! Builder::add_list  -> checks each entry: nothing that would hit bystanders gets in
 //! Builder::build     -> Index, and what was refused and why
-//! Index::{host, url, hash, ip, account} -> Option<Hit>
+//! Index::{host, url, hash, ip, account, text, shape} -> Option<Hit>
 //! ```
 //!
 //! An [`Index`] never changes; whoever holds one swaps it for the next. It is made
@@ -21,11 +21,13 @@ mod builder;
 pub mod canonical;
 mod index;
 pub mod list;
+pub mod near;
 pub mod net;
 pub mod refang;
 mod shared;
 mod table;
+pub mod text;
 
 pub use builder::{Builder, Refused, Source};
-pub use index::{Hit, Index, Matched, ThreatKind};
+pub use index::{Hit, Index, Matched, Strength, ThreatKind};
 pub use shared::is_shared_host;

@@ -8,6 +8,8 @@
 //! | 64 hexadecimal digits, with a file name or not | a file's SHA-256 |
 //! | `198.51.100.7`, `198.51.100.0/24` | an address or range |
 //! | `xmpp:a@spam.test`, `xmpp:spam.test`, `a@spam.test`, `@a:spam.test`, `irc:nick`, `sip:a@b` | an account, or a server's |
+//! | `text:claim your free prize` | words of a message, whatever their case and spelling tricks |
+//! | `shape:0123456789abcdef` | a text much like the one of this shape |
 //!
 //! `#`, `!` and `;` at the start of a line and ` #` later begin a comment.
 
@@ -17,7 +19,7 @@ use std::sync::Arc;
 use model::Protocol;
 
 use crate::builder::Source;
-use crate::index::ThreatKind;
+use crate::index::{Strength, ThreatKind};
 use crate::net::Net;
 use crate::refang::refang;
 
@@ -43,6 +45,10 @@ pub enum Pattern {
     Net(Net),
     /// An account, or a server's name for all its accounts.
     Account(Protocol, Box<str>),
+    /// Words of a message.
+    Text(Box<str>),
+    /// The shape of a text.
+    Shape(u64),
 }
 
 /// A line that could not be read.
@@ -67,9 +73,10 @@ pub fn parse(name: &str, text: &str, kind: ThreatKind) -> (Vec<Entry>, Vec<LineE
     let mut errors = Vec::new();
     for (line, at) in text.trim_start_matches('\u{feff}').lines().zip(1u32..) {
         let mut add = |pattern| {
-            entries.push(Entry { source: Source { list: list.clone(), kind, line: at }, pattern });
+            let source = Source { list: list.clone(), kind, strength: Strength::Block, line: at };
+            entries.push(Entry { source, pattern });
         };
-        if let Err(why) = read(line, &mut add) {
+        if let Err(why) = read_line(line, &mut add) {
             if errors.len() == ERRORS {
                 break;
             }
@@ -79,11 +86,16 @@ pub fn parse(name: &str, text: &str, kind: ThreatKind) -> (Vec<Entry>, Vec<LineE
     (entries, errors)
 }
 
-fn read(line: &str, add: &mut dyn FnMut(Pattern)) -> Result<(), &'static str> {
+/// Reads one line, which may hold several entries or none.
+pub fn read_line(line: &str, add: &mut dyn FnMut(Pattern)) -> Result<(), &'static str> {
     if line.len() > LINE_BYTES {
         return Err("longer than 4096 bytes; one entry a line");
     }
     let line = without_comment(line);
+    if let Some(words) = line.strip_prefix("text:") {
+        add(Pattern::Text(words.trim().into()));
+        return Ok(());
+    }
     let refanged = refang(line);
     let line = refanged.as_ref().map_or(line, |refanged| &refanged.text);
     let mut words = line.split_whitespace();
@@ -108,6 +120,11 @@ fn read(line: &str, add: &mut dyn FnMut(Pattern)) -> Result<(), &'static str> {
 }
 
 fn entry(word: &str) -> Result<Pattern, &'static str> {
+    if let Some(shape) = word.strip_prefix("shape:") {
+        let shape = Some(shape).filter(|shape| shape.len() == 16 && shape.bytes().all(|b| b.is_ascii_hexdigit()));
+        let shape = shape.and_then(|shape| u64::from_str_radix(shape, 16).ok());
+        return shape.map(Pattern::Shape).ok_or("not a shape: write 16 hexadecimal digits");
+    }
     if word.len() >= 32 && word.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err("only SHA-256 hashes (64 digits) can be matched");
     }

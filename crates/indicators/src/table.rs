@@ -32,13 +32,26 @@ pub(crate) enum Space {
     Account = 6,
     /// `protocol:server`: every account there.
     Server = 7,
+    /// Folded words; kept in an automaton, not in the table.
+    Text = 8,
+    /// The shape of a text; kept in bands, not in the table.
+    Shape = 9,
 }
 
-/// What an entry says: which list, which kind.
+/// What an entry says: which list, which kind, and whether it is a mere note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Says {
     pub(crate) list: u16,
     pub(crate) kind: u8,
+    /// Not sure enough to stop a message.
+    pub(crate) note: bool,
+}
+
+impl Says {
+    /// What counts more comes first: what may stop a message, then the graver kind.
+    pub(crate) fn rank(self) -> (bool, u8) {
+        (self.note, self.kind)
+    }
 }
 
 /// Everything a slot holds beside its key. Packed in words of four bytes, so that a slot takes 16 and not 20.
@@ -47,6 +60,13 @@ struct Rest {
     check: [u32; 2],
     list: u16,
     kind: u8,
+    note: bool,
+}
+
+impl Rest {
+    fn says(&self) -> Says {
+        Says { list: self.list, kind: self.kind, note: self.note }
+    }
 }
 
 /// The table. Its size is fixed when it is made; never more than three quarters full.
@@ -83,8 +103,7 @@ impl Table {
         size_of_val(&*self.keys) + size_of_val(&*self.rest)
     }
 
-    /// Adds an entry, unless the string is there with a kind at least as grave (a
-    /// smaller number); entries beyond the room the table was made for are dropped.
+    /// Adds an entry, unless the string is there and says as much ([`Says::rank`]); entries beyond the room the table was made for are dropped.
     pub(crate) fn insert(&mut self, space: Space, bytes: &[u8], says: Says) {
         let (key, mut at) = self.key(space, bytes);
         let check = self.check(space, bytes);
@@ -93,14 +112,14 @@ impl Table {
             if *slot == 0 {
                 if self.len < self.room {
                     *slot = key;
-                    *rest = Rest { check, list: says.list, kind: says.kind };
+                    *rest = Rest { check, list: says.list, kind: says.kind, note: says.note };
                     self.len += 1;
                 }
                 return;
             }
             if *slot == key && rest.check == check {
-                if says.kind < rest.kind {
-                    (rest.list, rest.kind) = (says.list, says.kind);
+                if says.rank() < rest.says().rank() {
+                    (rest.list, rest.kind, rest.note) = (says.list, says.kind, says.note);
                 }
                 return;
             }
@@ -120,7 +139,7 @@ impl Table {
             if slot == key {
                 let rest = self.rest.get(at)?;
                 if rest.check == *check.get_or_insert_with(|| self.check(space, bytes)) {
-                    return Some(Says { list: rest.list, kind: rest.kind });
+                    return Some(rest.says());
                 }
             }
             at = self.after(at);
@@ -159,7 +178,7 @@ mod tests {
     use super::*;
 
     fn says(list: u16, kind: u8) -> Says {
-        Says { list, kind }
+        Says { list, kind, note: false }
     }
 
     #[test]
@@ -185,7 +204,10 @@ mod tests {
         table.insert(Space::Host, b"a.test", says(1, 0));
         table.insert(Space::Host, b"a.test", says(2, 2));
         assert_eq!(table.get(Space::Host, b"a.test"), Some(says(1, 0)));
-        assert_eq!(table.len(), 1);
+        table.insert(Space::Host, b"b.test", Says { note: true, ..says(0, 0) });
+        table.insert(Space::Host, b"b.test", says(1, 3));
+        assert_eq!(table.get(Space::Host, b"b.test"), Some(says(1, 3)), "a note counts less than any other");
+        assert_eq!(table.len(), 2);
     }
 
     #[test]

@@ -64,6 +64,34 @@ pub enum Pattern {
     },
 }
 
+impl Pattern {
+    /// The id that indicators of this pattern have when their source gives none: the same pattern, the same id.
+    pub fn id(&self) -> Uuid {
+        use sha2::{Digest, Sha256};
+        let mut hasher = Sha256::new();
+        hasher.update(b"portcullis indicator\0");
+        hasher.update(serde_json::to_vec(self).unwrap_or_default());
+        let mut bytes = [0; 16];
+        bytes.iter_mut().zip(hasher.finalize()).for_each(|(to, from)| *to = from);
+        uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    }
+
+    /// The pattern for people: shortened, control characters escaped, not clickable.
+    pub fn shown(&self) -> String {
+        const MOST: usize = 120;
+        let text = match self {
+            Pattern::Domain { value } | Pattern::Url { value, .. } | Pattern::Text { value } => value.clone(),
+            Pattern::File { hash } => hash.clone(),
+            Pattern::Net { address, bits } => return format!("{address}/{bits}"),
+            Pattern::Account { protocol, value } => format!("{}:{value}", protocol.name()),
+            Pattern::NearText { shape } => format!("shape:{shape}"),
+            Pattern::Yara { name, .. } => format!("yara:{name}"),
+        };
+        let text: String = text.chars().take(MOST).collect();
+        text.escape_debug().to_string().replace("://", "[:]//").replace('.', "[.]")
+    }
+}
+
 /// What a match is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -5,7 +5,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod campaign;
+pub mod arming;
 pub mod catalogue;
+pub mod guard;
 pub mod http;
 mod indicator;
 mod json;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use indicators::Index;
 use model::{Content, Evidence, SymbolInfo};
 
+use super::known;
 use crate::files::{self, Oddity, names};
 use crate::{Case, Detector, FileAnswer, Findings};
 
@@ -28,10 +29,13 @@ const fn symbol(symbol: &'static str, score: f32, about: &'static str, technique
     SymbolInfo { symbol, score, about, technique }
 }
 
+const LISTED: SymbolInfo =
+    symbol("file.indicator", 15.0, "The hash of the file or of a file in it is on a list", Some("T1204.002"));
+
 /// Every symbol of the family. Those a file raises by itself are the names of its [`Oddity`]s.
 static SYMBOLS: &[SymbolInfo] = &[
     symbol("file.malware", 20.0, "The antivirus engine names the file or something in it", Some("T1204.002")),
-    symbol("file.indicator", 15.0, "The hash of the file or of a file in it is on a list", Some("T1204.002")),
+    LISTED,
     symbol("file.eicar", 100.0, "The file is the EICAR test file, or holds it", None),
     symbol("file.bomb", 10.0, "The file unfolds to far more than it is, to wear out whoever opens it", Some("T1499")),
     symbol("file.traversal", 9.0, "Unpacking the file writes outside of the folder chosen", Some("T1204.002")),
@@ -56,7 +60,7 @@ static SYMBOLS: &[SymbolInfo] = &[
 ];
 
 fn info(symbol: &str) -> Option<&'static SymbolInfo> {
-    SYMBOLS.iter().find(|info| info.symbol == symbol)
+    SYMBOLS.iter().chain(std::iter::once(&known::NOTED)).find(|info| info.symbol == symbol)
 }
 
 impl Detector for Files {
@@ -96,7 +100,8 @@ impl Files {
             .find_map(|(hash, member)| Some((self.indicators.hash(hash)?, member)));
         if let Some((hit, member)) = listed {
             let place = place(member);
-            raise("file.indicator", format!("{place} is on the list {} of known bad files", hit.list));
+            let explain = format!("{place} is on the list {} of known bad files", hit.list);
+            raise(known::of(&LISTED, &hit).symbol, explain);
         }
         tell(&answer.facts.oddities, raise);
     }
@@ -193,7 +198,12 @@ mod tests {
     fn a_listed_hash_is_found_in_a_member_too() {
         let message = message("a.zip", Content::Inline(Arc::from(*b"")));
         let mut builder = Index::builder();
-        let source = indicators::Source { list: "bad-files".into(), kind: indicators::ThreatKind::Malware, line: 1 };
+        let source = indicators::Source {
+            list: "bad-files".into(),
+            kind: indicators::ThreatKind::Malware,
+            strength: indicators::Strength::Block,
+            line: 1,
+        };
         let sha256 = std::array::from_fn(|i| i as u8);
         builder.add_hash(&source, &sha256);
         let (index, _) = builder.build();

@@ -10,6 +10,7 @@ use unicode_security::mixed_script::AugmentedScriptSet;
 
 use super::brands::SHORTENERS;
 use super::config::{Config, ConfigError, domain};
+use super::known;
 use super::lookalike::{Brands, Pose};
 use crate::facts::{Link, Oddity};
 use crate::{Case, Detector, Findings};
@@ -253,7 +254,7 @@ impl Links {
             ThreatKind::Spam => &SPAM,
             ThreatKind::Other => &LOCAL,
         };
-        seen.push(info, link, || listed_because(link, &hit));
+        seen.push(known::of(info, &hit), link, || listed_because(link, &hit));
     }
 
     /// What is there to say about where it leads?
@@ -370,7 +371,7 @@ fn listed_because(link: &Link, hit: &Hit) -> String {
         Matched::Page => "This page",
         Matched::Under => "A path that this page lies under",
         Matched::Address => "The address",
-        Matched::Host | Matched::Hash | Matched::Account | Matched::Server => "The site",
+        _ => "The site",
     };
     format!("{what} is on the list {:?} as {}: {}.", hit.list, hit.kind.name(), defanged(&link.host))
 }

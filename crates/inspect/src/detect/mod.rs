@@ -3,6 +3,7 @@
 mod brands;
 mod config;
 mod file;
+mod known;
 mod link;
 mod lookalike;
 mod numbers;
@@ -22,7 +23,8 @@ pub use config::{Brand, Config, ConfigError, LocalPattern};
 pub fn table(config: &Config, indicators: Arc<Index>) -> Result<Vec<Box<dyn Detector>>, ConfigError> {
     let detectors: Vec<Box<dyn Detector>> = vec![
         Box::new(file::Files::new(Arc::clone(&indicators))),
-        Box::new(link::Links::new(config, indicators)?),
+        Box::new(link::Links::new(config, Arc::clone(&indicators))?),
+        Box::new(known::Known::new(indicators)),
         Box::new(pattern::Patterns::new(config)?),
     ];
     weigh::reweighed(detectors, &config.scores)

@@ -6,6 +6,7 @@
 //! digits taken for one, everything that is not a letter or a digit for one space.
 //! Shingles are four characters long, so that it works without words (Chinese, Thai).
 
+pub(super) use indicators::text::is_invisible;
 use unicode_normalization::char::{canonical_combining_class, decompose_compatible};
 
 /// Shingles below which there is no shape: short texts are alike by chance.
@@ -136,15 +137,6 @@ fn mix(x: u64) -> u64 {
         product as u64 ^ (product >> 64) as u64
     };
     fold(fold(x ^ 0x2545_f491_4f6c_dd1d, 0x9e37_79b9_7f4a_7c15), 0xd6e8_feb8_6659_fd93)
-}
-
-/// Characters that take no place on the screen.
-pub(super) fn is_invisible(c: char) -> bool {
-    matches!(c,
-        '\u{00ad}' | '\u{034f}' | '\u{061c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
-        | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! from them. Policies, lists and people are not here but in files of their
 //! own that are named here and taken up live when they change.
 
+mod intel;
 mod load;
 mod reference;
 
@@ -15,6 +16,7 @@ use model::OnFault;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::intel::Intel;
 pub use load::{Problem, load};
 pub use reference::reference;
 
@@ -38,6 +40,8 @@ pub struct Config {
     pub identity: IdentityConfig,
     /// Indicator lists.
     pub indicators: Indicators,
+    /// The threat centre: feeds, warning lists.
+    pub intel: Intel,
     /// What detectors look for.
     pub detect: inspect::detect::Config,
     /// How attacks over time are recognised.
@@ -473,6 +477,7 @@ impl Config {
         self.policy.files.iter_mut().for_each(anchor);
         self.identity.file.iter_mut().for_each(anchor);
         self.indicators.lists.iter_mut().for_each(|list| anchor(&mut list.file));
+        self.intel.anchor(anchor);
         let domains = self.gateway.iter_mut().filter_map(|g| g.xmpp.as_mut()).flat_map(|x| &mut x.domains);
         for domain in domains {
             domain.certificate.iter_mut().for_each(anchor);

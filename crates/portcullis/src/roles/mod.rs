@@ -3,6 +3,7 @@
 mod admin;
 mod files;
 mod gateway;
+pub mod indicators;
 mod reload;
 mod rules;
 
@@ -64,6 +65,7 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     for warning in &loaded.warnings {
         warn!("{warning}");
     }
+    let until = loaded.until;
     let data = config.data_dir();
     let (journal, store) = records(&config)?;
     let settings = Settings {
@@ -87,7 +89,7 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
         Some(role) => gateway::start(&config, role, &judge, &roles, &drain).await?,
         None => gateway::Started::default(),
     };
-    roles.spawn("reload", reload::watch(config.clone(), judge.clone(), drain.clone()));
+    roles.spawn("reload", reload::watch(config.clone(), judge.clone(), until, drain.clone()));
     let ready = admin::Ready::new(journal.clone(), started.doors.clone(), judge.clone());
     if let (Some(admin), Some(metrics)) = (&config.admin, metrics) {
         admin::serve(admin.listen, metrics, ready.clone(), &roles, drain.clone()).await?;

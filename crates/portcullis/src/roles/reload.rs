@@ -1,42 +1,52 @@
-//! Takes changed files up live: policy, directory, indicator lists. A broken
+//! Takes changed files up live: policy, directory, every source of indicators. A broken
 //! one leaves the old in force and says so.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use ::gateway::task::Drain;
+use jiff::Timestamp;
 use judge::Judge;
 use tracing::{error, info};
 
-use super::rules;
+use super::{indicators, rules};
 use crate::config::Config;
 
 /// How often files are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// How soon the clock alone may cause another load: many indicators may run out one by one.
+const AGAIN_AFTER: Duration = Duration::from_secs(60);
+
 /// What tells that a file changed.
 type Stamp = Vec<Option<(SystemTime, u64, u64)>>;
 
 /// Watches the files until the drain begins.
-pub async fn watch(config: Config, judge: Judge, mut drain: Drain) {
+///
+/// `until` is when an indicator in force begins or ends to hold, which changes the index like a file.
+pub async fn watch(config: Config, judge: Judge, mut until: Option<Timestamp>, mut drain: Drain) {
     let files = files(&config);
     let mut seen = stamp(&files);
+    let mut loaded_at = judge.now();
     loop {
         tokio::select! {
             () = drain.begun() => return,
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
         let now = stamp(&files);
-        if now == seen {
+        let due = until.is_some_and(|until| judge.now() >= until.max(loaded_at + AGAIN_AFTER));
+        if now == seen && !due {
             continue;
         }
         seen = now;
+        loaded_at = judge.now();
         let reloading = config.clone();
         let loaded = tokio::task::spawn_blocking(move || rules::load(&reloading)).await;
         match loaded {
             Ok(Ok(loaded)) => {
                 let policy = loaded.rules.policy.version().clone();
                 let indicators = loaded.rules.indicators.clone();
+                until = loaded.until;
                 judge.set_rules(loaded.rules);
                 judge.set_directory(loaded.directory);
                 // What was decided by other rules is not found any more; by another directory it would be.
@@ -63,8 +73,8 @@ pub async fn watch(config: Config, judge: Judge, mut drain: Drain) {
 }
 
 fn files(config: &Config) -> Vec<PathBuf> {
-    let lists = config.indicators.lists.iter().map(|list| list.file.clone());
-    config.policy.files.iter().cloned().chain(config.identity.file.clone()).chain(lists).collect()
+    let sources = indicators::files(config);
+    config.policy.files.iter().cloned().chain(config.identity.file.clone()).chain(sources).collect()
 }
 
 fn stamp(files: &[PathBuf]) -> Stamp {

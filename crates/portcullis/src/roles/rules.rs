@@ -3,13 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use ::indicators::Index;
 use identity::Directory;
-use indicators::{Index, ThreatKind};
 use inspect::detect;
+use jiff::Timestamp;
 use judge::Rules;
 use policy::{Policy, Symbols};
 
-use crate::config::{Config, ListKind};
+use super::indicators;
+use crate::config::Config;
 use crate::failure::Failure;
 
 /// Everything that decides, loaded and checked.
@@ -20,19 +22,23 @@ pub struct Loaded {
     pub directory: Directory,
     /// What is doubtful, in words.
     pub warnings: Vec<String>,
+    /// When an indicator begins or ends to hold.
+    pub until: Option<Timestamp>,
 }
 
 /// Loads what the configuration names.
 pub fn load(config: &Config) -> Result<Loaded, Failure> {
     let mut warnings = Vec::new();
-    let index = index(config, &mut warnings)?;
+    let armed = indicators::load(config, &mut warnings)?;
+    warnings.extend(indicators::rejections(&armed));
+    let (index, until) = (armed.index, armed.until);
     let indicators = index.version().clone();
     let detectors =
         detect::table(&config.detect, Arc::new(index)).map_err(|e| Failure::usage(format!("detect.{e}")))?;
     let policy = policy(config)?;
     warnings.extend(policy.warnings().iter().map(ToString::to_string));
     let directory = directory(config)?;
-    Ok(Loaded { rules: Rules { policy, detectors, indicators }, directory, warnings })
+    Ok(Loaded { rules: Rules { policy, detectors, indicators }, directory, warnings, until })
 }
 
 /// The symbols rules can name: those of the tables and the operator's own patterns.
@@ -88,25 +94,6 @@ pub fn directory(config: &Config) -> Result<Directory, Failure> {
             (format!("{file}:{line}:{column}: {message}"), hint)
         }))
     })
-}
-
-fn index(config: &Config, warnings: &mut Vec<String>) -> Result<Index, Failure> {
-    const SHOWN: usize = 20;
-    let mut builder = Index::builder();
-    for list in &config.indicators.lists {
-        let name = list.file.display().to_string();
-        let kind = match list.kind {
-            ListKind::Phishing => ThreatKind::Phishing,
-            ListKind::Malware => ThreatKind::Malware,
-            ListKind::Spam => ThreatKind::Spam,
-            ListKind::Local => ThreatKind::Other,
-        };
-        let errors = builder.add_list(&name, &read(&list.file)?, kind);
-        warnings.extend(errors.iter().take(SHOWN).map(|e| format!("{name}:{}: {}", e.line, e.why)));
-    }
-    let (index, refused) = builder.build();
-    warnings.extend(refused.iter().take(SHOWN).map(ToString::to_string));
-    Ok(index)
 }
 
 fn read(file: &Path) -> Result<String, Failure> {

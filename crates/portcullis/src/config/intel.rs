@@ -1,0 +1,21 @@
+//! `[intel]`: feeds, warning lists, and what else the threat centre is told.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The threat centre: feeds, warning lists.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Intel {
+    /// Warning lists in MISP's format beside the bundled one: what is on them never stops a message.
+    pub warning_lists: Vec<PathBuf>,
+}
+
+impl Intel {
+    /// Makes relative paths absolute.
+    pub(super) fn anchor(&mut self, mut anchor: impl FnMut(&mut PathBuf)) {
+        self.warning_lists.iter_mut().for_each(&mut anchor);
+    }
+}
