@@ -4,8 +4,8 @@
 #![warn(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-pub mod campaign;
 pub mod arming;
+pub mod campaign;
 pub mod catalogue;
 pub mod guard;
 pub mod http;

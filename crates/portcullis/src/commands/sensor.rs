@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use model::Category;
-use sensor::apps::{Catalogue, explain};
+use sensor::apps::{self, Catalogue};
 use sensor::capture::{Capture, CaptureError};
 use sensor::eve::{Eve, Output, Rotation};
 use sensor::event::Sink;
@@ -271,12 +271,12 @@ impl AppsArgs {
         let catalogue = Catalogue::bundled();
         let text = match &self.id {
             Some(id) => {
-                let known = explain::explain(catalogue, id)
+                let known = apps::explain(catalogue, id)
                     .map_err(|why| Failure::usage(why).hint("`portcullis sensor apps` lists all of them"))?;
                 if self.json { json(&known)? } else { known.to_string() }
             }
-            None if self.json => json(&explain::rows(catalogue))?,
-            None => explain::table(catalogue),
+            None if self.json => json(&apps::rows(catalogue))?,
+            None => apps::table(catalogue),
         };
         say(text.trim_end());
         Ok(ExitCode::SUCCESS)
