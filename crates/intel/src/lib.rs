@@ -16,6 +16,7 @@ mod pattern;
 mod problem;
 pub mod statistics;
 pub mod stix;
+pub mod taxii;
 mod threat;
 pub mod update;
 

@@ -45,10 +45,12 @@ impl Read {
         match Object::read(text, place, limits) {
             Ok(object) => {
                 let id = object.id().to_string();
-                if self.objects.insert(object) == Inserted::Conflict {
-                    let why = "another object has the same id and time; that one stays".to_owned();
-                    self.refuse(vec![ObjectError { object: id, property: "modified".into(), why }], limits);
-                }
+                let why = match self.objects.insert(object) {
+                    Inserted::Conflict => "another object has the same id and time; that one stays".to_owned(),
+                    Inserted::TooMany => format!("more than {} versions of one object", Objects::VERSIONS),
+                    Inserted::New | Inserted::Version | Inserted::Same => return,
+                };
+                self.refuse(vec![ObjectError { object: id, property: "modified".into(), why }], limits);
             }
             Err(errors) => self.refuse(errors, limits),
         }

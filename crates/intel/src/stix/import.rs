@@ -13,6 +13,9 @@ use super::tlp::Markings;
 use super::{Error, Limits, ObjectError, attack, check, threat};
 use crate::{Indicator, Kind, Pattern, Provenance, Strength, Threat};
 
+/// Indicators made of one bundle: sets in patterns are a way to write very many.
+const INDICATORS: usize = 1_000_000;
+
 /// Who gives the objects, and what for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Context {
@@ -205,10 +208,13 @@ fn indicators(object: &Object, threat: Option<String>, markings: &Markings, cont
     let pattern = properties.get("pattern").and_then(Value::as_str).unwrap_or_default();
     let pattern_type = properties.get("pattern_type").and_then(Value::as_str).unwrap_or("stix");
     let own_pattern = part.as_ref().filter(|_| context.own).and_then(|part| part.pattern.clone());
-    let matchable = match own_pattern {
+    let mut matchable = match own_pattern {
         Some(pattern) => Matchable { patterns: vec![pattern], refused: Vec::new() },
         None => patterns(pattern_type, pattern, &properties),
     };
+    if matchable.patterns.len() > INDICATORS.saturating_sub(import.indicators.len()) {
+        matchable = Matchable { patterns: Vec::new(), refused: vec![format!("more than {INDICATORS} indicators")] };
+    }
     if !matchable.refused.is_empty() {
         import.unmatched.push(Unmatched {
             object: object.id().clone(),

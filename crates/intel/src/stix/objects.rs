@@ -122,6 +122,8 @@ pub enum Inserted {
     Same,
     /// Another object has the same identifier and time; that one stays.
     Conflict,
+    /// It has more versions than are kept.
+    TooMany,
 }
 
 /// Objects with their versions, in the order in which they came.
@@ -133,6 +135,9 @@ pub struct Objects {
 }
 
 impl Objects {
+    /// Versions of one object that are kept.
+    pub const VERSIONS: usize = 1_000;
+
     /// Puts one in.
     pub fn insert(&mut self, object: Object) -> Inserted {
         let place = *self.places.entry(object.id.clone()).or_insert(self.versions.len());
@@ -140,20 +145,28 @@ impl Objects {
             self.versions.push(vec![object]);
             return Inserted::New;
         };
-        match versions.iter().find(|have| have.modified == object.modified) {
+        let at = versions.partition_point(|have| have.modified < object.modified);
+        match versions.get(at).filter(|have| have.modified == object.modified) {
             Some(have) if have.text == object.text || have.properties() == object.properties() => Inserted::Same,
             Some(_) => Inserted::Conflict,
+            None if versions.len() == Objects::VERSIONS => Inserted::TooMany,
             None => {
-                let at = versions.partition_point(|have| have.modified < object.modified);
                 versions.insert(at, object);
                 Inserted::Version
             }
         }
     }
 
-    /// Puts all of another set in, as when the next part of a feed has come; gives back how many were in conflict.
+    /// Puts all of another set in, as when the next part of a feed has come; gives back how many were refused.
     pub fn merge(&mut self, other: Objects) -> usize {
-        other.versions.into_iter().flatten().filter(|object| self.insert(object.clone()) == Inserted::Conflict).count()
+        let refused = |inserted| matches!(inserted, Inserted::Conflict | Inserted::TooMany);
+        other
+            .versions
+            .into_iter()
+            .flatten()
+            .map(|object| self.insert(object))
+            .filter(|inserted| refused(*inserted))
+            .count()
     }
 
     /// The last version of an object.
