@@ -58,6 +58,7 @@ impl Builder<'_> {
         let (internal, external) = (self.domains(&file.internal_domains), self.domains(&file.external_domains));
         directory.set_sides(internal, external);
         self.people(file, &rules, &mut directory);
+        self.decoys(file, &mut directory);
         for account in rules.accounts.keys() {
             let known = Known { person: None, groups: self.list(&rules.of_account(account)) };
             for accounts in &mut directory.accounts {
@@ -172,6 +173,42 @@ impl Builder<'_> {
             let message = format!("`{}` is also an address of `{other}`", written.get_ref());
             self.problem(written, message, Some("an address belongs to one person".to_owned()));
         }
+    }
+
+    fn decoys(&mut self, file: &File, directory: &mut Directory) {
+        for decoy in &file.decoys {
+            let addresses = [&decoy.xmpp, &decoy.irc, &decoy.matrix, &decoy.sip];
+            for (protocol, written) in addresses.into_iter().enumerate() {
+                for address in written {
+                    let Some(decoy) = self.decoy(address) else { continue };
+                    let person = directory.accounts[protocol].exact.get(&decoy).and_then(|known| known.person.as_ref());
+                    if let Some(person) = person {
+                        let message = format!("`{}` is an address of `{person}`", address.get_ref());
+                        let hint = "a decoy is an address that no person uses; take it out of one of the two";
+                        self.problem(address, message, Some(hint.to_owned()));
+                    }
+                    directory.decoys[protocol].insert(decoy);
+                }
+            }
+        }
+    }
+
+    /// A decoy's address: a whole account, or an occupant of a room.
+    fn decoy(&mut self, written: &Spanned<String>) -> Option<Box<str>> {
+        let text = written.get_ref();
+        let (account, nick) = match text.split_once('/') {
+            Some((room, nick)) => (room, Some(nick)),
+            None => (text.as_str(), None),
+        };
+        let unfit = |part: &str| part.is_empty() || part.contains(char::is_control);
+        let odd = |part: &str| unfit(part) || part.contains(|c: char| c.is_whitespace() || c == '*');
+        if odd(account) || nick.is_some_and(unfit) {
+            let hint = "write a whole account like `helpdesk2@example.org`, or an occupant of a room like \
+                        `lobby@rooms.example.org/Front desk`";
+            self.problem(written, format!("`{text}` can't be a decoy"), Some(hint.to_owned()));
+            return None;
+        }
+        Some(fold(text).into())
     }
 
     /// The shared list of these groups, sorted.

@@ -27,6 +27,9 @@ pub(crate) struct File {
     pub(crate) people: BTreeMap<Spanned<String>, Person>,
     #[serde(default)]
     pub(crate) groups: BTreeMap<Spanned<String>, Group>,
+    /// Addresses that no person uses.
+    #[serde(default, rename = "decoy")]
+    pub(crate) decoys: Vec<Decoy>,
 }
 
 /// A person: addresses by protocol, and groups.
@@ -38,6 +41,24 @@ pub(crate) struct Person {
     pub(crate) _name: Option<String>,
     #[serde(default)]
     pub(crate) groups: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(crate) xmpp: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(crate) irc: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(crate) matrix: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(crate) sip: Vec<Spanned<String>>,
+}
+
+/// Addresses that no person uses: whoever writes to one has it from a list, or is a program that writes to everybody.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Decoy {
+    /// For people who read the file; nothing else uses it.
+    #[serde(default, rename = "name")]
+    pub(crate) _name: Option<String>,
+    /// An account, or an occupant of a room: `room@service/nick`.
     #[serde(default)]
     pub(crate) xmpp: Vec<Spanned<String>>,
     #[serde(default)]

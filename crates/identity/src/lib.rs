@@ -19,6 +19,9 @@
 //!
 //! [groups.contractors]
 //! accounts = ["*@contractor.example"]
+//!
+//! [[decoy]]                                 # addresses that no person uses: who writes to one gives himself away
+//! xmpp = ["helpdesk2@example.org", "lobby@rooms.example.org/Front desk"]
 //! ```
 //!
 //! Everything is worked out when the file is read; a look-up finds one entry
@@ -41,6 +44,7 @@ pub use problem::Problem;
 use file::Source;
 
 pub(crate) type Map<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
+pub(crate) type Set<K> = std::collections::HashSet<K, foldhash::fast::RandomState>;
 
 /// People, groups and the organisation's own domains. Immutable; replaced as a whole.
 pub struct Directory {
@@ -50,6 +54,8 @@ pub struct Directory {
     accounts: [Accounts; 4],
     domains: Map<Box<str>, Domain>,
     groups: Vec<Arc<str>>,
+    /// Addresses that no person uses, by protocol; an occupant of a room with the nick.
+    decoys: [Set<Box<str>>; 4],
     /// The empty list, shared by all strangers.
     no_groups: Arc<[Arc<str>]>,
 }
@@ -83,6 +89,7 @@ impl Directory {
             accounts: Default::default(),
             domains: Map::default(),
             groups: Vec::new(),
+            decoys: Default::default(),
             no_groups: Arc::from([]),
         }
     }
@@ -101,11 +108,17 @@ impl Directory {
     /// groups of their domain too, but nobody's person.
     pub fn party(&self, protocol: Protocol, address: Address, kind: PartyKind) -> Party {
         let side = self.side(domain(&address.account));
+        let decoy = kind != PartyKind::Service && self.is_decoy(protocol, &address);
         let Some(known) = self.known(protocol, &address) else {
-            return Party { address, kind, side, person: None, groups: self.no_groups.clone() };
+            return Party { address, kind, side, person: None, groups: self.no_groups.clone(), decoy };
         };
         let person = if kind == PartyKind::Person { known.person.clone() } else { None };
-        Party { kind, side, person, groups: known.groups.clone(), address }
+        Party { kind, side, person, groups: known.groups.clone(), decoy, address }
+    }
+
+    /// How many addresses no person uses.
+    pub fn decoys(&self) -> usize {
+        self.decoys.iter().map(Set::len).sum()
     }
 
     /// On which side of the organisation's border a domain is.
@@ -124,6 +137,17 @@ impl Directory {
         let mut domains: Vec<&str> = internal.map(|(domain, _)| &**domain).collect();
         domains.sort_unstable();
         domains
+    }
+
+    /// Whether an account, with any device, or an occupant of a room is a decoy.
+    fn is_decoy(&self, protocol: Protocol, address: &Address) -> bool {
+        let decoys = &self.decoys[build::index(protocol)];
+        if decoys.is_empty() {
+            return false;
+        }
+        let account = fold(&address.account);
+        let occupant = || address.device.as_deref().map(|nick| format!("{account}/{}", fold(nick)));
+        decoys.contains(&*account) || occupant().is_some_and(|occupant| decoys.contains(&*occupant))
     }
 
     fn known(&self, protocol: Protocol, address: &Address) -> Option<&Known> {

@@ -150,3 +150,38 @@ fn all_that_is_wrong_is_said_at_once() {
     let problems = Directory::load(text, "d.toml", &[]).unwrap_err();
     assert_eq!(problems.iter().map(|p| p.line).collect::<Vec<_>>(), [2, 2, 3, 5]);
 }
+
+#[test]
+fn decoys_are_known_by_account_or_by_nick_in_a_room() {
+    let text = "[[decoy]]\nname = \"Front desk\"\n\
+                xmpp = [\"Helpdesk2@example.org\", \"lobby@rooms.example.org/Front desk\"]\n";
+    let directory = Directory::load(text, "people.toml", &["example.org"]).unwrap();
+    assert_eq!(directory.decoys(), 2);
+    let party = |account: &str, device: Option<&str>, kind| {
+        let address = Address { account: account.into(), device: device.map(Into::into) };
+        directory.party(Protocol::Xmpp, address, kind)
+    };
+    assert!(party("helpdesk2@example.org", None, PartyKind::Person).decoy);
+    assert!(party("helpdesk2@example.org", Some("phone"), PartyKind::Person).decoy);
+    assert!(party("lobby@rooms.example.org", Some("Front desk"), PartyKind::Room).decoy);
+    for (account, device, kind) in [
+        ("lobby@rooms.example.org", None, PartyKind::Room),
+        ("lobby@rooms.example.org", Some("Alice"), PartyKind::Room),
+        ("helpdesk@example.org", None, PartyKind::Person),
+        ("example.org", None, PartyKind::Service),
+    ] {
+        assert!(!party(account, device, kind).decoy, "{account} {device:?}");
+    }
+    let irc = directory.party(Protocol::Irc, Address::account("helpdesk2@example.org"), PartyKind::Person);
+    assert!(!irc.decoy, "an address is a decoy on its own network");
+}
+
+#[test]
+fn a_decoy_is_nobodys_address() {
+    let text = "[people.alice]\nxmpp = [\"alice@example.org\"]\n\n\
+                [[decoy]]\nxmpp = [\"alice@example.org\", \"*@example.org\"]\n";
+    let problems = Directory::load(text, "people.toml", &[]).unwrap_err();
+    let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert!(said[0].starts_with("people.toml:5:9: `alice@example.org` is an address of `alice` - "), "{said:?}");
+    assert!(said[1].starts_with("people.toml:5:30: `*@example.org` can't be a decoy - "), "{said:?}");
+}

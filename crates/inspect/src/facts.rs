@@ -10,6 +10,7 @@ mod html;
 mod link;
 mod links;
 mod shape;
+mod signals;
 mod spoken;
 
 use std::ops::Range;
@@ -35,8 +36,9 @@ pub struct Facts {
     pub digest: Digest,
     /// SimHash of the normal text, when there is enough of it to compare.
     pub shape: Option<u64>,
-    /// What the record keeps for trackers: `url:…` and `shape:…`; `sha256:…` is added when
-    /// the files have been read.
+    /// What the record keeps for trackers and campaigns: `url:…`, `shape:…`, `command:…` (a word
+    /// that programs listen to), `channel:…` (a room people are called to); `sha256:…` is added
+    /// when the files have been read.
     pub keys: Vec<Box<str>>,
     /// Bounds that were reached, so that something may have been left out.
     pub limits: Vec<LimitHit>,
@@ -99,6 +101,8 @@ pub fn extract_known(message: &Message, digest: Digest) -> Facts {
     }
     facts.shape = shape_of(message, &facts);
     keys(&mut facts);
+    let room = (KEYS.default as usize).saturating_sub(facts.keys.len());
+    facts.keys.extend(signals::command(message).into_iter().chain(signals::channel(message)).take(room));
     facts
 }
 

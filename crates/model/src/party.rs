@@ -81,12 +81,14 @@ pub struct Party {
     pub person: Option<Arc<str>>,
     /// Directory groups, sorted; shared between the parties of one person.
     pub groups: Arc<[Arc<str>]>,
+    /// An address that no person uses, kept to see who writes to it.
+    pub decoy: bool,
 }
 
 impl Party {
     /// A party that the directory does not know.
     pub fn stranger(address: Address, kind: PartyKind, side: Side) -> Party {
-        Party { address, kind, side, person: None, groups: Arc::from([]) }
+        Party { address, kind, side, person: None, groups: Arc::from([]), decoy: false }
     }
 }
 

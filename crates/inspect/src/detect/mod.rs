@@ -2,6 +2,7 @@
 
 mod brands;
 mod config;
+mod decoy;
 mod file;
 mod known;
 mod link;
@@ -26,6 +27,7 @@ pub fn table(config: &Config, indicators: Arc<Index>) -> Result<Vec<Box<dyn Dete
         Box::new(link::Links::new(config, Arc::clone(&indicators))?),
         Box::new(known::Known::new(indicators)),
         Box::new(pattern::Patterns::new(config)?),
+        Box::new(decoy::Decoys),
     ];
     weigh::reweighed(detectors, &config.scores)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use model::Record;
 
-use super::campaign::MANY;
+use super::evidence::MANY;
 use super::window::Window;
 use super::{Campaign, Choice, Decision, Key, Sighting, Status};
 

@@ -13,8 +13,8 @@
 //! message to a *decoy*, an address that no person uses, is a campaign at once.
 
 pub mod archive;
-mod campaign;
 mod decision;
+mod evidence;
 mod group;
 mod key;
 mod sighting;
@@ -23,10 +23,10 @@ mod tests;
 mod window;
 
 pub use archive::{Archive, Cursor};
-pub use campaign::{
+pub use decision::{Choice, Decision};
+pub use evidence::{
     Campaign, HOURS, KEYS, More, RECIPIENTS, Recipient, SAMPLES, SENDERS, Sample, Sender, Shared, Status, hour_of,
 };
-pub use decision::{Choice, Decision};
 pub use group::{Changes, Grouper, LIVE, Settings};
 pub use key::{Key, KeyKind};
 pub use sighting::{DECOY, Sighting, Who};

@@ -97,7 +97,7 @@ fn a_worm_is_one_campaign_with_those_it_had_reached_before_it_was_known() {
     assert_eq!(worm.samples[SAMPLES - 1].record, day.records[18].id);
     assert!(worm.senders[&*user(0)].is_implicated());
     assert_eq!(worm.timeline.values().sum::<u32>(), 19);
-    assert_eq!(day.changes.opened, [worm.id.clone()]);
+    assert_eq!(day.changes.opened, std::slice::from_ref(&worm.id));
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn one_message_to_a_decoy_is_a_campaign_and_takes_in_what_its_sender_spread() {
     assert_eq!(campaign.decoys().collect::<Vec<_>>(), ["helpdesk@corp.example"]);
     assert_eq!((campaign.messages, campaign.hit()), (2, (1, 1)));
     assert!(campaign.keys.contains_key(&Key::parse("sender:xmpp:m@evil.example").unwrap()));
-    assert_eq!(day.changes.decoyed, [campaign.id.clone()]);
+    assert_eq!(day.changes.decoyed, std::slice::from_ref(&campaign.id));
     // What others send with the same link belongs to it; what this sender else says does not.
     day.say("n@evil.example", "b@corp.example", &keys, &[], Effect::Allow);
     day.say("m@evil.example", "a@corp.example", &["shape:ffffffff00000000"], &[], Effect::Allow);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use model::{Address, Direction, Finding, Kind, Party, PartyKind, Protocol, Side, SymbolInfo};
 use policy::{Subject, Symbols};
 
-pub(crate) const NAMES: [&str; 49] = [
+pub(crate) const NAMES: [&str; 50] = [
     "link.indicator.phishing",
     "link.indicator.malware",
     "link.indicator.spam",
@@ -51,6 +51,7 @@ pub(crate) const NAMES: [&str; 49] = [
     "file.ambiguous",
     "file.name_odd",
     "file.shortcut",
+    "decoy.contacted",
     "outbreak.fanout",
     "outbreak.popular",
     "link.data",
