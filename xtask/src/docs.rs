@@ -21,6 +21,7 @@ const REFERENCES: &[(&str, &[&str])] = &[
     ("reference/cli.md", &["config", "reference", "cli"]),
     ("reference/policy.md", &["config", "reference", "policy"]),
     ("reference/metrics.md", &["config", "reference", "metrics"]),
+    ("reference/applications.md", &["config", "reference", "applications"]),
     ("reference/defaults.toml", &["config", "defaults"]),
 ];
 

@@ -22,7 +22,22 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("gateway", &["model", "wire", "judge", "store"]),
     ("sensor", &["model", "wire", "indicators", "policy", "identity", "store"]),
     ("intel", &["model", "indicators", "store"]),
-    ("portcullis", &["model", "wire", "indicators", "inspect", "policy", "identity", "store", "judge", "gateway", "sensor", "intel"]),
+    (
+        "portcullis",
+        &[
+            "model",
+            "wire",
+            "indicators",
+            "inspect",
+            "policy",
+            "identity",
+            "store",
+            "judge",
+            "gateway",
+            "sensor",
+            "intel",
+        ],
+    ),
     ("lab", &[]),
     ("xtask", &["lab"]),
 ];

@@ -38,6 +38,8 @@ pub enum Reference {
     Policy,
     /// Metrics.
     Metrics,
+    /// Applications that the sensor names.
+    Applications,
 }
 
 impl ConfigCommand {
@@ -64,6 +66,7 @@ impl Reference {
             Reference::Cli => cli_reference(),
             Reference::Policy => policy::reference(&roles::symbols(&config::Config::default())?),
             Reference::Metrics => metrics_reference(),
+            Reference::Applications => sensor::apps::reference(),
         })
     }
 }
@@ -114,6 +117,7 @@ mod tests {
             ("cli.md", Reference::Cli.text().unwrap()),
             ("policy.md", Reference::Policy.text().unwrap()),
             ("metrics.md", Reference::Metrics.text().unwrap()),
+            ("applications.md", Reference::Applications.text().unwrap()),
             ("defaults.toml", defaults()),
         ];
         for (name, text) in texts {

@@ -111,11 +111,14 @@ impl ReadArgs {
                 Some(eve) => {
                     eve.capture(&file.to_string_lossy());
                     let outcome = one(file, catalogue, &mut (&mut *eve, &mut summary), &mut progress);
-                    if let Ok(read::Outcome { counters, last, error }) = &outcome {
-                        if let Some(error) = error {
-                            eve.damaged(*last, &error.to_string());
+                    match &outcome {
+                        Ok(read::Outcome { counters, last, error }) => {
+                            if let Some(error) = error {
+                                eve.damaged(*last, &error.to_string());
+                            }
+                            eve.stats(*last, counters);
                         }
-                        eve.stats(*last, counters);
+                        Err(error) => eve.damaged(0, &error.to_string()),
                     }
                     outcome
                 }

@@ -3,5 +3,6 @@
 //! the command that installs it, none is skipped.
 #![allow(clippy::unwrap_used)]
 
+mod sensor;
 mod support;
 mod xmpp;
