@@ -18,7 +18,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("identity", &["model"]),
     ("store", &["model"]),
     ("inspect", &["model", "indicators"]),
-    ("judge", &["model", "indicators", "inspect", "policy", "identity", "store"]),
+    ("judge", &["model", "indicators", "inspect", "policy", "identity", "store", "yara"]),
     ("gateway", &["model", "wire", "judge", "store"]),
     ("sensor", &["model", "wire", "indicators", "policy", "identity", "store"]),
     ("intel", &["model", "indicators", "store"]),
@@ -38,6 +38,9 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
             "intel",
         ],
     ),
+    ("yara", &[]),
+    ("intel", &["model", "indicators", "store", "yara"]),
+    ("portcullis", &["model", "wire", "indicators", "inspect", "policy", "identity", "store", "judge", "gateway", "sensor", "intel", "yara"]),
     ("lab", &[]),
     ("xtask", &["lab"]),
 ];

@@ -7,6 +7,7 @@
 pub mod arming;
 pub mod campaign;
 pub mod catalogue;
+pub mod feeds;
 pub mod guard;
 pub mod http;
 mod indicator;

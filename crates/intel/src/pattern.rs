@@ -51,6 +51,15 @@ impl Pattern {
         Ok(Pattern::Net { address: net.ip, bits: net.length })
     }
 
+    /// Words of a message.
+    pub fn text(text: &str) -> Result<Pattern, &'static str> {
+        let value = text.trim();
+        if value.is_empty() || value.len() > LONGEST {
+            return Err("no words, or more than any message pattern needs");
+        }
+        Ok(Pattern::Text { value: value.to_owned() })
+    }
+
     /// An account, or a server with all its accounts.
     pub fn account(protocol: Protocol, text: &str) -> Result<Pattern, &'static str> {
         let text = text.trim();
