@@ -12,6 +12,7 @@ pub mod guard;
 pub mod http;
 mod indicator;
 mod json;
+pub mod misp;
 pub mod network;
 mod pattern;
 mod problem;

@@ -269,7 +269,7 @@ fn patterns(pattern_type: &str, pattern: &str, properties: &Map<String, Value>) 
 }
 
 /// The name of the first rule of a YARA text.
-fn yara_name(text: &str) -> Option<&str> {
+pub(crate) fn yara_name(text: &str) -> Option<&str> {
     let mut words = text.split(|c: char| c.is_whitespace() || matches!(c, '{' | ':')).filter(|word| !word.is_empty());
     words.find(|word| *word == "rule")?;
     words.next().filter(|name| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'))

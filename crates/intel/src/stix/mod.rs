@@ -25,12 +25,15 @@ mod tlp;
 
 use jiff::Timestamp;
 
+pub(crate) use attack::is_technique;
 pub use bundle::{Read, read};
 pub(crate) use check::short;
 pub use export::{Export, Exported, Withheld, export};
 pub use id::Id;
+pub(crate) use import::yara_name;
 pub use import::{Context, Import, Unmatched, import, interpret};
 pub use objects::{Inserted, Object, Objects};
+pub(crate) use tlp::level_named as tlp_named;
 
 /// How sure something is whose source does not say.
 pub const UNSTATED: u8 = 50;
