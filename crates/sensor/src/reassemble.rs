@@ -130,7 +130,7 @@ impl Prefix {
             }
             return Pushed { grown: believed, conflict: false };
         }
-        self.insert(offset, data, believed)
+        self.insert(offset, data, believed, data.len() == 1)
     }
 
     /// A segment before the first one seen: old bytes sent again, or, without a SYN, the real beginning.
@@ -138,12 +138,12 @@ impl Prefix {
         if self.anchored || by >= self.limit {
             // The part that reaches into what is kept still counts.
             return match data.get(by as usize..) {
-                Some(rest) if !rest.is_empty() => self.insert(0, rest, believed),
+                Some(rest) if !rest.is_empty() => self.insert(0, rest, believed, false),
                 _ => Pushed::default(),
             };
         }
         self.rebase(seq);
-        let pushed = self.insert(0, data, believed);
+        let pushed = self.insert(0, data, believed, false);
         Pushed { grown: true, ..pushed }
     }
 
@@ -174,7 +174,9 @@ impl Prefix {
         self.doubtful = Some((low.min(from), high.max(to)));
     }
 
-    fn insert(&mut self, offset: u32, data: &[u8], believed: bool) -> Pushed {
+    /// Puts a segment where others may be. A `single` byte that was acknowledged is a keep-alive: the last byte
+    /// again, or any byte in its place.
+    fn insert(&mut self, offset: u32, data: &[u8], believed: bool, single: bool) -> Pushed {
         let Some(room) = self.limit.checked_sub(offset).filter(|room| *room > 0) else { return Pushed::default() };
         let data = &data[..data.len().min(room as usize)];
         let end = offset + data.len() as u32;
@@ -194,8 +196,7 @@ impl Prefix {
             let new = &data[(at - offset) as usize..(stop - offset) as usize];
             let held = &mut self.bytes[at as usize..stop as usize];
             if next.0 <= at {
-                // A keep-alive is the last byte again, or any byte in its place.
-                let keep_alive = data.len() == 1 && end <= self.acked;
+                let keep_alive = single && end <= self.acked;
                 if held != new && !keep_alive {
                     conflict = true;
                     if let Some((from, to)) = self.doubtful.filter(|_| believed) {
@@ -312,6 +313,11 @@ mod tests {
         stream.acknowledge(4);
         assert!(!stream.push(3, b"\0", true).conflict);
         assert!(stream.push(2, b"xy", true).conflict);
+        let mut short = prefix(3);
+        short.anchor(0);
+        short.push(1, b"abcd", true);
+        short.acknowledge(5);
+        assert!(short.push(3, b"xyz", true).conflict, "more than one byte, of which one is kept");
     }
 
     proptest! {
