@@ -87,6 +87,11 @@ impl Period {
         self.index * self.step.months()
     }
 
+    /// The month after its last.
+    fn end_month(self) -> i32 {
+        self.first_month() + self.step.months()
+    }
+
     /// The number of its last month in its year, from 1.
     pub fn last_month_of_year(self) -> i32 {
         (self.first_month() + self.step.months() - 1).rem_euclid(12) + 1
@@ -108,6 +113,24 @@ impl Period {
     #[must_use]
     pub fn year_before(self) -> Period {
         Period { index: self.index - 12 / self.step.months(), ..self }
+    }
+
+    /// Its first day, where the calendar has one.
+    pub fn first_day(self) -> Option<Date> {
+        let month = self.first_month().rem_euclid(12) + 1;
+        Date::new(i16::try_from(self.year()).ok()?, i8::try_from(month).ok()?, 1).ok()
+    }
+
+    /// From January of its year to its end, by months.
+    pub fn since_january(self) -> Span {
+        let year = self.year();
+        Span { first: Period::month(year, 1), last: Period::month(year, self.last_month_of_year()) }
+    }
+
+    /// The periods of its length from the beginning of its year up to itself.
+    pub fn since_january_by_step(self) -> impl Iterator<Item = Period> {
+        let first = self.year() * 12 / self.step.months();
+        (first..=self.index).map(move |index| Period { index, ..self })
     }
 
     /// The year it is in, as a period.
@@ -169,10 +192,14 @@ impl Span {
         self.len() == 0
     }
 
+    /// Whether all of a period lies in it.
+    pub fn contains(self, period: Period) -> bool {
+        self.first.first_month() <= period.first_month() && period.end_month() <= self.last.end_month()
+    }
+
     /// Whether any of a period lies in it.
     pub fn touches(self, period: Period) -> bool {
-        let end = |period: Period| period.first_month() + period.step.months();
-        period.first_month() < end(self.last) && end(period) > self.first.first_month()
+        period.first_month() < self.last.end_month() && period.end_month() > self.first.first_month()
     }
 }
 

@@ -84,6 +84,14 @@ impl Reader {
         Iter { reader: self, position, batch: VecDeque::new(), ended: false }
     }
 
+    /// The records since about a time, of all writers, in their order: found by halving, so that what lies before it
+    /// is not read. Some that are a little older may come first.
+    pub fn since(&mut self, time: Timestamp) -> Result<Iter<'_>, Error> {
+        let from = time.checked_sub(DISORDER).unwrap_or(Timestamp::MIN);
+        let position = self.first_since(from)?;
+        Ok(self.after(position.saturating_sub(1)))
+    }
+
     /// The newest `n` records, oldest first.
     pub fn tail(&mut self, n: usize) -> Result<Vec<Stored>, Error> {
         let limit = i64::try_from(n).unwrap_or(i64::MAX);
