@@ -109,6 +109,12 @@ impl Period {
         Period { index: self.index - 1, ..self }
     }
 
+    /// The first of the twelve that end with it.
+    #[must_use]
+    pub fn eleven_before(self) -> Period {
+        Period { index: self.index - 11, ..self }
+    }
+
     /// The same period a year before.
     #[must_use]
     pub fn year_before(self) -> Period {

@@ -1,4 +1,363 @@
-//! x
-pub fn html(_: &super::super::Report) -> String {
-    String::new()
+//! A report as one HTML page that needs nothing else: no scripts, no fonts, no pictures. Plots are SVG.
+
+use jiff::civil::Date;
+
+use super::super::figure::{Figure, Side};
+use super::super::report::{Report, Row};
+use super::super::{Dimension, Source, Step};
+use super::chart::{self, Run};
+use super::style::SHEET;
+use super::{figure, percent, plain, said};
+use crate::Reference;
+
+/// Items of a dimension that are plotted.
+const SHOWN: usize = 8;
+
+/// The report as a page that was made on a day.
+pub fn html(report: &Report, made: Date) -> String {
+    let what = report.source.counts_what();
+    let title = format!("{}{}, {}", what[..1].to_uppercase(), &what[1..], report.span);
+    let mut page = String::with_capacity(64 << 10);
+    page.push_str("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
+    page.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
+    page.push_str(
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n",
+    );
+    page.push_str(&format!(
+        "<title>{} · Portcullis</title>\n<style>{SHEET}</style>\n</head>\n<body>\n<main>\n",
+        text(&title)
+    ));
+    let source = match (&report.vendor, report.source) {
+        (Some(vendor), _) => format!("as {vendor} counted them"),
+        (None, Source::Journal) => "from this site's journal".to_owned(),
+        (None, _) => "from the catalogue".to_owned(),
+    };
+    page.push_str(&format!(
+        "<header>\n<p class=\"over\">Portcullis threat report</p>\n<h1>{}</h1>\n<p>{} {}</p>\n</header>\n",
+        text(&title),
+        text(&report.about),
+        text(&format!("Figures {source}; by {}.", report.span.first.step.as_str())),
+    ));
+    cards(report, &mut page);
+    by_period(report, &mut page);
+    through_years(report, &mut page);
+    divided(report, &mut page);
+    vendor_shares(report, &mut page);
+    figures(report, &mut page);
+    notes(report, &mut page);
+    sources(report, &mut page);
+    page.push_str(&format!(
+        "<footer>* computed from other figures (how is shown when the pointer rests on it) · – unknown, not 0 · \
+         “said” is the change as the press gave it. Made on {made} by Portcullis.</footer>\n</main>\n</body>\n</html>\n"
+    ));
+    page
+}
+
+/// Text for HTML, in elements and in quoted attributes.
+pub(super) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn text(text: &str) -> String {
+    escape(&plain(text))
+}
+
+/// The newest figures at a glance.
+fn cards(report: &Report, page: &mut String) {
+    page.push_str("<section class=\"cards\">\n");
+    let newest = |of: fn(&Row) -> &Side| {
+        report.rows.iter().rev().find(|row| of(row).new.value.is_some()).map(|row| (row, of(row)))
+    };
+    let media: [(&str, fn(&Row) -> &Side); 3] =
+        [("instant messaging", |row| &row.im), ("peer-to-peer", |row| &row.p2p), ("all together", |row| &row.all)];
+    for (name, of) in media {
+        let Some((row, side)) = newest(of) else { continue };
+        let below = match side.change_pct() {
+            Some(change) => {
+                let class = if change > 0.0 { "up" } else { "down" };
+                let press = side.said.map(|value| format!(" (said: {})", said(value))).unwrap_or_default();
+                format!("<span class=\"{class}\">{}</span> on {}{press}", percent(change), row.period.previous())
+            }
+            None => format!("{} not known", row.period.previous()),
+        };
+        card(&format!("{} {name}, {}", capital(report.source), row.period), &figure(&side.new), &below, page);
+    }
+    if let Some(row) = report.rows.iter().rev().find(|row| row.year.im.value.is_some()) {
+        let below = row.year.im.how.as_deref().map(text).unwrap_or_else(|| format!("to the end of {}", row.period));
+        card(&format!("IM in {} to date", row.period.year()), &figure(&row.year.im), &below, page);
+    }
+    if report.source == Source::Journal {
+        let sum = |of: fn(&super::super::Attacks) -> u64| {
+            report.rows.iter().filter_map(|row| row.attacks.as_ref()).map(of).sum::<u64>()
+        };
+        let seen = sum(|attacks| attacks.seen);
+        card("Stopped", &sum(|attacks| attacks.stopped).to_string(), &format!("of {seen} attacks"), page);
+    } else if report.breakdown.of > 0 {
+        card("In the catalogue", &report.breakdown.of.to_string(), "threats first seen in this time", page);
+    }
+    page.push_str("</section>\n");
+}
+
+fn capital(source: Source) -> &'static str {
+    match source {
+        Source::Counts => "New threats,",
+        Source::Catalogue => "First seen,",
+        Source::Journal => "Attacks,",
+    }
+}
+
+/// A card; `below` is HTML already.
+fn card(label: &str, value: &str, below: &str, page: &mut String) {
+    page.push_str(&format!(
+        "<div class=\"card\"><p>{}</p><p class=\"value\">{}</p><p>{below}</p></div>\n",
+        text(label),
+        text(value)
+    ));
+}
+
+/// The runs of which anything is known.
+fn runs<'a>(report: &'a Report, of: [fn(&'a Row) -> &'a Figure; 3]) -> Vec<Run<'a>> {
+    let named = [("IM", "im"), ("P2P", "p2p"), ("IM, P2P and chat together", "all")];
+    let runs = named.into_iter().zip(of).map(|((name, class), of)| Run {
+        name,
+        class,
+        figures: report.rows.iter().map(of).collect(),
+    });
+    runs.filter(|run| run.figures.iter().any(|figure| figure.value.is_some() || figure.more_than.is_some())).collect()
+}
+
+fn labels(report: &Report) -> Vec<String> {
+    report.rows.iter().map(|row| row.period.to_string()).collect()
+}
+
+fn by_period(report: &Report, page: &mut String) {
+    let runs = runs(report, [|row| &row.im.new, |row| &row.p2p.new, |row| &row.all.new]);
+    if runs.is_empty() {
+        page.push_str("<h2>Nothing is known of this time</h2>\n<p>Name another source or other months.</p>\n");
+        return;
+    }
+    let title = format!("{} a {}", capital(report.source).trim_end_matches(','), report.span.first.step.as_str());
+    page.push_str(&format!("<h2>{}</h2>\n<figure>{}", text(&title), chart::bars(&title, &labels(report), &runs)));
+    legend(&runs, page);
+    page.push_str("</figure>\n");
+}
+
+fn legend(runs: &[Run<'_>], page: &mut String) {
+    page.push_str("<ul class=\"legend\">");
+    for run in runs {
+        page.push_str(&format!("<li><i class=\"{}\"></i>{}</li>", run.class, text(run.name)));
+    }
+    let shown = |of: fn(&Figure) -> bool| runs.iter().flat_map(|run| &run.figures).any(|figure| of(figure));
+    if shown(|figure| figure.how.is_some()) {
+        page.push_str("<li><i class=\"computed\"></i>computed</li>");
+    }
+    if shown(|figure| figure.value.is_none()) {
+        page.push_str("<li><i class=\"gap\"></i>unknown</li>");
+    }
+    page.push_str("</ul>");
+}
+
+/// Running totals, each year's anew. Years' own totals are the bars already.
+fn through_years(report: &Report, page: &mut String) {
+    if report.span.first.step == Step::Year {
+        return;
+    }
+    let runs = runs(report, [|row| &row.year.im, |row| &row.year.p2p, |row| &row.year.all]);
+    let known = |run: &Run<'_>| run.figures.iter().filter(|figure| figure.value.is_some()).count() >= 2;
+    if !runs.iter().any(known) {
+        return;
+    }
+    let breaks: Vec<bool> = report.rows.iter().map(|row| row.period.previous().year() != row.period.year()).collect();
+    let title = "Year to date";
+    page.push_str(&format!(
+        "<h2>{title}</h2>\n<p>The total since January; where it is unknown the line is broken.</p>\n<figure>{}",
+        chart::lines(title, &labels(report), &runs, &breaks)
+    ));
+    legend(&runs, page);
+    page.push_str("</figure>\n");
+}
+
+fn divided(report: &Report, page: &mut String) {
+    let breakdown = &report.breakdown;
+    if breakdown.of == 0 {
+        return;
+    }
+    let of = match report.source {
+        Source::Journal => "attacks that this site's gateways saw. One can be in several bars.",
+        Source::Counts | Source::Catalogue => "catalogue entries first seen in this time. One can be in several bars.",
+    };
+    page.push_str(&format!("<h2>How they divide</h2>\n<p>Of {} {of}</p>\n<div class=\"divided\">\n", breakdown.of));
+    for dimension in &breakdown.dimensions {
+        let items = most_frequent(dimension);
+        let title = dimension.title();
+        page.push_str(&format!("<div><h3>{}</h3>{}</div>\n", text(title), chart::shares(title, &items, "")));
+    }
+    page.push_str("</div>\n");
+}
+
+fn most_frequent(dimension: &Dimension) -> Vec<(String, f64)> {
+    let shown = dimension.items.iter().take(SHOWN);
+    shown.map(|item| (dimension.label(item), item.count as f64)).collect()
+}
+
+/// What the vendor said of networks.
+fn vendor_shares(report: &Report, page: &mut String) {
+    let said: Vec<&Row> = report.rows.iter().filter(|row| !row.shares.is_empty()).collect();
+    if said.is_empty() {
+        return;
+    }
+    page.push_str("<h2>By network, as the vendor said</h2>\n<div class=\"divided\">\n");
+    for row in said {
+        let title = row.period.to_string();
+        page.push_str(&format!("<div><h3>{title}</h3>{}</div>\n", chart::shares(&title, &row.shares, " %")));
+    }
+    page.push_str("</div>\n");
+}
+
+fn figures(report: &Report, page: &mut String) {
+    let all = report.rows.iter().any(|row| row.all.is_known());
+    let p2p = report.source != Source::Journal;
+    let mut media: Vec<(&str, fn(&Row) -> (&Side, &Figure))> =
+        vec![("Instant messaging", |row| (&row.im, &row.year.im))];
+    if p2p {
+        media.push(("Peer-to-peer", |row| (&row.p2p, &row.year.p2p)));
+    }
+    if all {
+        media.push(("All together", |row| (&row.all, &row.year.all)));
+    }
+    let said = report.rows.iter().any(|row| [&row.im, &row.p2p, &row.all].iter().any(|side| side.said.is_some()));
+    let columns = if said { 7 } else { 6 };
+    page.push_str("<h2>Figures</h2>\n<div class=\"scroll\"><table>\n<thead>\n<tr><th></th>");
+    for (name, _) in &media {
+        page.push_str(&format!("<th class=\"first\" colspan=\"{columns}\">{name}</th>"));
+    }
+    if report.source == Source::Journal {
+        page.push_str("<th class=\"first\" colspan=\"5\">What became of them</th>");
+    }
+    page.push_str(&format!("</tr>\n<tr><th>{}</th>", capital_step(report.span.first.step)));
+    for _ in &media {
+        page.push_str("<th class=\"first\">new</th><th>before</th><th>change</th>");
+        if said {
+            page.push_str("<th>said</th>");
+        }
+        page.push_str("<th>year ago</th><th>change</th><th>to date</th>");
+    }
+    if report.source == Source::Journal {
+        page.push_str(
+            "<th class=\"first\">stopped</th><th>released</th><th>people</th><th>reached</th><th>senders</th>",
+        );
+    }
+    page.push_str("</tr>\n</thead>\n<tbody>\n");
+    for row in &report.rows {
+        page.push_str(&format!("<tr><td>{}</td>", row.period));
+        for (_, of) in &media {
+            let (side, total) = of(row);
+            cells(side, total, said, page);
+        }
+        if report.source == Source::Journal {
+            let counts =
+                row.attacks.map(|a| [a.stopped, a.released, a.people, a.reached, a.senders].map(|n| n.to_string()));
+            let counts = counts.unwrap_or_else(|| std::array::from_fn(|_| "–".to_owned()));
+            for (number, count) in counts.iter().enumerate() {
+                page.push_str(&format!("<td{}>{count}</td>", if number == 0 { " class=\"first\"" } else { "" }));
+            }
+        }
+        page.push_str("</tr>\n");
+    }
+    page.push_str("</tbody>\n</table></div>\n");
+}
+
+fn capital_step(step: Step) -> &'static str {
+    match step {
+        Step::Month => "Month",
+        Step::Quarter => "Quarter",
+        Step::Year => "Year",
+    }
+}
+
+fn cells(side: &Side, total: &Figure, with_said: bool, page: &mut String) {
+    page.push_str(&format!(
+        "<td class=\"new first\">{}</td><td>{}</td>",
+        explained(&side.new),
+        explained(&side.previous)
+    ));
+    page.push_str(&changed(side.change_pct()));
+    if with_said {
+        page.push_str(&format!("<td>{}</td>", side.said.map(said).unwrap_or_default()));
+    }
+    page.push_str(&format!("<td>{}</td>", explained(&side.year_before)));
+    page.push_str(&changed(side.change_year_pct()));
+    page.push_str(&format!("<td>{}</td>", explained(total)));
+}
+
+fn changed(change: Option<f64>) -> String {
+    match change {
+        None => "<td>–</td>".to_owned(),
+        Some(value) => {
+            format!("<td class=\"{}\">{}</td>", if value > 0.0 { "up" } else { "down" }, percent(value))
+        }
+    }
+}
+
+/// A figure with how it was computed behind it.
+fn explained(shown: &Figure) -> String {
+    match &shown.how {
+        Some(how) => format!("<abbr title=\"{}\">{}</abbr>", text(how), text(&figure(shown))),
+        None => text(&figure(shown)),
+    }
+}
+
+fn notes(report: &Report, page: &mut String) {
+    page.push_str("<h2>Notes</h2>\n<ul class=\"notes\">\n");
+    let mut before = Vec::new();
+    for row in &report.rows {
+        let others =
+            row.others.iter().map(|other| format!("{} counted {} {}.", other.vendor, figure(&other.new), other.what));
+        for note in row.notes.iter().cloned().chain(others) {
+            // What is said of several months is said once.
+            if !before.contains(&note) {
+                page.push_str(&format!("<li><b>{}</b> {}</li>\n", row.period, text(&note)));
+                before.push(note);
+            }
+        }
+    }
+    for note in &report.notes {
+        page.push_str(&format!("<li>{}</li>\n", text(note)));
+    }
+    page.push_str("</ul>\n");
+}
+
+fn sources(report: &Report, page: &mut String) {
+    let mut sources: Vec<&Reference> = Vec::new();
+    for source in report.rows.iter().flat_map(|row| &row.sources) {
+        if !sources.contains(&source) {
+            sources.push(source);
+        }
+    }
+    if sources.is_empty() {
+        return;
+    }
+    page.push_str("<h2>Sources</h2>\n<ol class=\"sources\">\n");
+    for source in sources {
+        let date = source.published.map(|when| format!(", {when}")).unwrap_or_default();
+        let web = |url: &&String| url.starts_with("https://") || url.starts_with("http://");
+        let link = source
+            .url
+            .as_ref()
+            .filter(web)
+            .map(|url| format!(": <a href=\"{0}\" rel=\"noreferrer\">{0}</a>", text(url)));
+        page.push_str(&format!("<li>{}{date}{}</li>\n", text(&source.by), link.unwrap_or_default()));
+    }
+    page.push_str("</ol>\n");
 }

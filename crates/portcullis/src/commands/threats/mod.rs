@@ -1,6 +1,7 @@
 //! `portcullis threats`: what attacks are known, and how many there are. One file a subcommand.
 
 mod list;
+mod report;
 mod show;
 
 use clap::Subcommand;
@@ -11,6 +12,8 @@ use crate::failure::Failure;
 
 #[derive(Subcommand)]
 pub enum ThreatsCommand {
+    /// Count attacks by month, quarter or year: a table, JSON, CSV, or a page with plots.
+    Report(report::ReportArgs),
     /// List the catalogue's threats, all or some.
     List(list::ListArgs),
     /// Show all that is known of a threat, and what is not known.
@@ -20,6 +23,7 @@ pub enum ThreatsCommand {
 impl ThreatsCommand {
     pub fn run(self) -> Outcome {
         match self {
+            ThreatsCommand::Report(args) => args.run(),
             ThreatsCommand::List(args) => args.run(),
             ThreatsCommand::Show(args) => args.run(),
         }
