@@ -27,6 +27,10 @@ const LABEL: f64 = 58.0;
 /// Bars narrower than this carry no number.
 const NUMBERED: f64 = 15.0;
 
+/// What fills a gap.
+const HATCHES: &str = "<defs><pattern id=\"unknown\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\" \
+    patternTransform=\"rotate(45)\"><line class=\"hatch\" x1=\"0\" y1=\"0\" x2=\"0\" y2=\"6\"/></pattern></defs>";
+
 /// The plane between the axes.
 struct Plane {
     slots: usize,
@@ -85,6 +89,7 @@ impl Plane {
 pub(super) fn bars(title: &str, labels: &[String], runs: &[Run<'_>]) -> String {
     let plane = Plane::of(labels.len(), runs);
     let mut out = open(title);
+    out.push_str(HATCHES);
     plane.axes(labels, &mut out);
     let margin = plane.slot() * 0.14;
     let width = (plane.slot() - 2.0 * margin) / runs.len().max(1) as f64;
@@ -212,12 +217,8 @@ pub(super) fn shares(title: &str, items: &[(String, f64)], unit: &str) -> String
 }
 
 fn open(title: &str) -> String {
-    format!(
-        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{0}\"><title>{0}</title>\
-         <defs><pattern id=\"unknown\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">\
-         <line class=\"hatch\" x1=\"0\" y1=\"0\" x2=\"0\" y2=\"6\"/></pattern></defs>",
-        escape(&plain(title))
-    )
+    let title = escape(&plain(title));
+    format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\"><title>{title}</title>")
 }
 
 /// What is shown when a pointer rests on a shape.

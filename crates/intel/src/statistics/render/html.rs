@@ -79,7 +79,8 @@ fn cards(report: &Report, page: &mut String) {
     let newest = |of: fn(&Row) -> &Side| {
         report.rows.iter().rev().find(|row| of(row).new.value.is_some()).map(|row| (row, of(row)))
     };
-    let media: [(&str, fn(&Row) -> &Side); 3] =
+    type Of = fn(&Row) -> &Side;
+    let media: [(&str, Of); 3] =
         [("instant messaging", |row| &row.im), ("peer-to-peer", |row| &row.p2p), ("all together", |row| &row.all)];
     for (name, of) in media {
         let Some((row, side)) = newest(of) else { continue };
@@ -228,8 +229,8 @@ fn vendor_shares(report: &Report, page: &mut String) {
 fn figures(report: &Report, page: &mut String) {
     let all = report.rows.iter().any(|row| row.all.is_known());
     let p2p = report.source != Source::Journal;
-    let mut media: Vec<(&str, fn(&Row) -> (&Side, &Figure))> =
-        vec![("Instant messaging", |row| (&row.im, &row.year.im))];
+    type Of = fn(&Row) -> (&Side, &Figure);
+    let mut media: Vec<(&str, Of)> = vec![("Instant messaging", |row| (&row.im, &row.year.im))];
     if p2p {
         media.push(("Peer-to-peer", |row| (&row.p2p, &row.year.p2p)));
     }
