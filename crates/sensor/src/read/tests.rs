@@ -261,22 +261,23 @@ fn faults(event: &Value, file: &str) -> Vec<&'static str> {
     faults
 }
 
+const CONFIDENCES: [Confidence; 10] = [
+    Confidence::Payload,
+    Confidence::Sni,
+    Confidence::Quic,
+    Confidence::Http,
+    Confidence::Dns,
+    Confidence::Certificate,
+    Confidence::Fingerprint,
+    Confidence::Behaviour,
+    Confidence::Address,
+    Confidence::Port,
+];
+
 fn named(im: &Value, check: &mut impl FnMut(bool, &'static str)) {
-    let confidences = [
-        Confidence::Payload,
-        Confidence::Sni,
-        Confidence::Quic,
-        Confidence::Http,
-        Confidence::Dns,
-        Confidence::Certificate,
-        Confidence::Fingerprint,
-        Confidence::Behaviour,
-        Confidence::Address,
-        Confidence::Port,
-    ];
     let catalogue = Catalogue::bundled();
     let known = |id: &Value| id.as_str().and_then(|id| catalogue.by_id(id));
-    let confidence = confidences.into_iter().find(|confidence| im["confidence"] == confidence.as_str());
+    let confidence = CONFIDENCES.into_iter().find(|confidence| im["confidence"] == confidence.as_str());
     check(confidence.is_some(), "confidence");
     let platform = im.get("platform");
     check(platform.is_none_or(|name| Platform::ALL.iter().any(|known| *name == known.as_str())), "platform");
@@ -318,6 +319,15 @@ const GONE: &str = "no client that runs today";
 const UNPACKAGED: &str = "no package";
 /// Clients of it that can be had speak it inside TLS, or not at all by default.
 const RARE: &str = "its clients do not speak it in the open by default";
+
+#[test]
+fn the_guide_explains_every_anomaly_and_confidence() {
+    let guide = std::fs::read_to_string(folder().join("../../docs/sensor.md")).unwrap();
+    let words = Anomaly::ALL.map(Anomaly::event).into_iter().chain(CONFIDENCES.map(Confidence::as_str));
+    for word in words.chain(Category::ALL.map(Category::as_str)).chain(Platform::ALL.map(Platform::as_str)) {
+        assert!(guide.contains(&format!("`{word}`")), "docs/sensor.md does not say what `{word}` is");
+    }
+}
 
 /// Classifiers that no capture here shows at work, and why. Each is tested by byte tables in its own file, made
 /// from what is published about its protocol.
