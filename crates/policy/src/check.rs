@@ -28,7 +28,7 @@ const REMIND_DAYS: i32 = 14;
 
 /// All errors and warnings, in the order of the text.
 pub fn check(sources: &[(&str, &str)], symbols: impl Into<Symbols>, surroundings: Surroundings<'_>) -> Vec<Problem> {
-    let mut loaded = load::load(sources, &symbols.into());
+    let mut loaded = load::load(sources, sources.len(), &symbols.into());
     let mut more = Vec::new();
     if let Some(today) = surroundings.today {
         more.extend(expiring(&loaded, today));

@@ -70,8 +70,22 @@ impl Policy {
     /// # Errors
     /// Everything wrong with them, each with its place and a hint; nothing is loaded then.
     pub fn load(sources: &[(&str, &str)], symbols: impl Into<Symbols>) -> Result<Policy, Vec<Problem>> {
+        Policy::load_observing(sources, &[], symbols)
+    }
+
+    /// Loads sources, and others whose rules are all in observe mode, whatever they say: rules from elsewhere,
+    /// which are to be seen at work before they may act.
+    ///
+    /// # Errors
+    /// As [`Policy::load`].
+    pub fn load_observing(
+        sources: &[(&str, &str)],
+        observed: &[(&str, &str)],
+        symbols: impl Into<Symbols>,
+    ) -> Result<Policy, Vec<Problem>> {
         let symbols = symbols.into();
-        let loaded = load::load(sources, &symbols);
+        let all = [sources, observed].concat();
+        let loaded = load::load(&all, sources.len(), &symbols);
         if loaded.has_errors() {
             return Err(loaded.problems);
         }
@@ -83,7 +97,7 @@ impl Policy {
         let evaluator =
             Evaluator::new(&loaded.rules, loaded.policies, names, &questions).map_err(|e| unusable(e.to_string()))?;
         Ok(Policy {
-            version: version(sources),
+            version: version(&all, sources.len()),
             keyer: Keyer::new(&questions, &symbols),
             symbols,
             rules: loaded.rules,
@@ -197,10 +211,13 @@ impl EvalFault {
     }
 }
 
-/// Twelve hexadecimal digits over the texts, not their names.
-fn version(sources: &[(&str, &str)]) -> Arc<str> {
+/// Twelve hexadecimal digits over the texts, not their names, and over which of them only observe.
+fn version(sources: &[(&str, &str)], enforced: usize) -> Arc<str> {
     let mut hasher = blake3::Hasher::new();
-    for (_, text) in sources {
+    for (at, (_, text)) in sources.iter().enumerate() {
+        if at == enforced {
+            hasher.update(b"observed");
+        }
         hasher.update(&(text.len() as u64).to_le_bytes());
         hasher.update(text.as_bytes());
     }

@@ -30,8 +30,9 @@ struct Placed<'s> {
     piece: Piece,
 }
 
-/// Reads the sources. Never fails: what can't be used is a problem.
-pub(crate) fn load(sources: &[(&str, &str)], symbols: &Symbols) -> Loaded {
+/// Reads the sources; the rules of all after the first `enforced` only observe. Never fails: what can't be used
+/// is a problem.
+pub(crate) fn load(sources: &[(&str, &str)], enforced: usize, symbols: &Symbols) -> Loaded {
     let mut loaded = Loaded { rules: Vec::new(), policies: Vec::new(), problems: Vec::new() };
     let sources: Vec<Source<'_>> = sources.iter().map(|(file, text)| Source::new(file, text)).collect();
     if let Some(problem) = too_much(&sources) {
@@ -39,12 +40,14 @@ pub(crate) fn load(sources: &[(&str, &str)], symbols: &Symbols) -> Loaded {
         return loaded;
     }
     let mut placed = Vec::new();
-    for source in &sources {
+    for (at, source) in sources.iter().enumerate() {
         let (pieces, problems) = source.pieces();
         loaded.problems.extend(problems);
         for piece in pieces {
             if let Some(policy) = parse(source, &piece, placed.len(), &mut loaded.problems) {
-                loaded.rules.push(Rule::read(source, &piece, &policy, &mut loaded.problems));
+                let mut rule = Rule::read(source, &piece, &policy, &mut loaded.problems);
+                rule.observe |= at >= enforced;
+                loaded.rules.push(rule);
                 loaded.policies.push(policy);
                 placed.push(Placed { source, piece });
             }

@@ -20,7 +20,7 @@ pub enum Reload {
 /// Loads a new text beside the policy in force. Takes milliseconds: not for a thread that must not wait.
 pub fn reload(current: &Policy, sources: &[(&str, &str)], symbols: impl Into<Symbols>) -> Reload {
     let symbols = symbols.into();
-    if current.version == version(sources) && current.symbols == symbols {
+    if current.version == version(sources, sources.len()) && current.symbols == symbols {
         return Reload::Same;
     }
     match Policy::load(sources, symbols) {

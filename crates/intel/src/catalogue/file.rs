@@ -47,7 +47,7 @@ pub(super) fn read(file: &str, text: &str) -> Result<Vec<Placed>, Vec<Problem>> 
     if problems.is_empty() { Ok(threats) } else { Err(problems) }
 }
 
-/// Reads every `*.toml` file of a folder.
+/// Reads every `*.toml` file of a folder, or one file.
 pub(super) fn load(folder: &Path) -> Result<Vec<Threat>, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut threats: Vec<Threat> = Vec::new();
@@ -72,6 +72,9 @@ pub(super) fn load(folder: &Path) -> Result<Vec<Threat>, Vec<Problem>> {
 }
 
 fn files(folder: &Path) -> Result<Vec<PathBuf>, Problem> {
+    if folder.is_file() {
+        return Ok(vec![folder.to_owned()]);
+    }
     let wrong = |why: &dyn std::fmt::Display| Problem::whole(folder.display().to_string(), why.to_string());
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(|error| wrong(&format!("can't be read: {error}")))? {

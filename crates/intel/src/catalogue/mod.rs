@@ -47,7 +47,7 @@ impl Catalogue {
         Catalogue { threats, places }
     }
 
-    /// An operator's own: every `*.toml` file of a folder. Without one that is wrong, or all that is wrong with them.
+    /// An operator's own: every `*.toml` file of a folder, or one file. Without one that is wrong, or all that is wrong with them.
     pub fn load(folder: &Path) -> Result<Catalogue, Vec<Problem>> {
         file::load(folder).map(Catalogue::new)
     }

@@ -8,6 +8,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::io;
+use std::path::Path;
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -15,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::key::sha256_hex;
-use super::{Attack, KeyId, PublicKey, SecretKey, canonical};
+use super::{Attack, KeyId, PublicKey, SecretKey, canonical, disk};
 
 /// The version of TUF's specification that the files follow.
 pub(super) const SPEC: &str = "1.0.0";
@@ -318,5 +320,10 @@ impl Draft {
     pub fn bytes(&self) -> Vec<u8> {
         let signatures = canonical::write(&self.signatures).unwrap_or_default();
         [b"{\"signatures\":", &*signatures, b",\"signed\":", &*self.signed, b"}"].concat()
+    }
+
+    /// Puts it in the place of a file, as a whole or not at all.
+    pub fn replace(&self, file: &Path) -> io::Result<()> {
+        disk::replace(file, &self.bytes())
     }
 }

@@ -90,6 +90,22 @@ fn observe_mode_only_records_what_would_have_been_otherwise() {
 }
 
 #[test]
+fn rules_from_elsewhere_can_be_loaded_to_observe_only() {
+    let own = ("own", "@id(\"base\") permit (principal, action, resource);");
+    let theirs = ("theirs", "@id(\"try\") @mode(\"enforce\") forbid (principal, action, resource);");
+    let (from, to) = (party("a@x", Side::Internal, &[]), party("b@y", Side::External, &[]));
+    let message = subject(&from, &to, &[]);
+    let observing = Policy::load_observing(&[own], &[theirs], table()).unwrap();
+    let verdict = observing.decide(&message).unwrap();
+    assert_eq!((verdict.effect, ids(&verdict.observed)), (Effect::Allow, vec!["try"]));
+    let enforcing = Policy::load(&[own, theirs], table()).unwrap();
+    assert_eq!(enforcing.decide(&message).unwrap().effect, Effect::Block);
+    assert_ne!(observing.version(), enforcing.version());
+    let twins = Policy::load_observing(&[own], &[("theirs", own.1)], table()).unwrap_err();
+    assert!(twins[0].message.contains("a second rule with the id `base`"), "{twins:?}");
+}
+
+#[test]
 fn a_quarantine_is_silent_only_when_every_rule_that_decides_is() {
     let silent = r#"@id("s") @verdict("quarantine") @silent("true") forbid (principal, action, resource);"#;
     let loud = r#"@id("l") @verdict("quarantine") forbid (principal, action, resource) when { context.sealed == Sealing::"otr" };"#;

@@ -3,6 +3,7 @@
 mod archive;
 mod config;
 mod gateway;
+mod intel;
 mod policy;
 mod quarantine;
 mod scan;
@@ -53,6 +54,9 @@ enum Command {
     /// Read the journal and prove that nothing in it was changed.
     #[command(subcommand)]
     Archive(archive::ArchiveCommand),
+    /// Signed updates: keys, publishing, versions everywhere.
+    #[command(subcommand)]
+    Intel(intel::IntelCommand),
     /// The threat catalogue and its statistics.
     #[command(subcommand)]
     Threats(threats::ThreatsCommand),
@@ -114,6 +118,7 @@ impl Cli {
             Command::Scan(args) => args.run(),
             Command::Quarantine(command) => command.run(),
             Command::Archive(command) => command.run(),
+            Command::Intel(command) => command.run(),
             Command::Threats(command) => command.run(),
             Command::Policy(command) => command.run(),
             Command::Config(command) => command.run(),

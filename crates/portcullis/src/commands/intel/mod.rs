@@ -1,0 +1,105 @@
+//! `portcullis intel`: signed updates out to gateways and sensors. One file a subcommand.
+
+mod keys;
+mod publish;
+mod root;
+mod status;
+
+use std::path::Path;
+
+use clap::Subcommand;
+use intel::update::{KeyError, RepositoryError, Role, SecretKey};
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
+
+use super::Outcome;
+use crate::failure::Failure;
+
+#[derive(Subcommand)]
+pub enum IntelCommand {
+    /// Make and show the keys that updates are signed with.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Publish a signed bundle of threats, indicators, signatures and rules.
+    Publish(Box<publish::PublishArgs>),
+    /// Make the repository's root, or replace it: which keys count, and how many of them.
+    RotateRoot(Box<root::RotateArgs>),
+    /// Sign a drafted root on the machine where the key is.
+    Sign(root::SignArgs),
+    /// Show versions everywhere: what a repository offers, what is in force, what went wrong.
+    Status(status::StatusArgs),
+}
+
+impl IntelCommand {
+    pub fn run(self) -> Outcome {
+        match self {
+            IntelCommand::Keys(command) => command.run(),
+            IntelCommand::Publish(args) => args.run(),
+            IntelCommand::RotateRoot(args) => args.run(),
+            IntelCommand::Sign(args) => args.run(),
+            IntelCommand::Status(args) => args.run(),
+        }
+    }
+}
+
+/// Where the time of a command comes from.
+fn now() -> Timestamp {
+    #[allow(clippy::disallowed_methods, reason = "commands are where time enters")]
+    Timestamp::now()
+}
+
+/// A time span as people write it: `7d`, `12h`, `1h 30m`.
+fn lasting(text: &str) -> Result<SignedDuration, String> {
+    let wrong = |_| "not a time span; write it as 7d, 12h or 30m".to_owned();
+    let span: Span = text.parse().map_err(wrong)?;
+    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(wrong)?;
+    if duration.is_positive() { Ok(duration) } else { Err("what has expired can't be signed".to_owned()) }
+}
+
+/// The keys in these files, which have to be of that role.
+fn read_keys(role: Role, files: &[impl AsRef<Path>]) -> Result<Vec<SecretKey>, Failure> {
+    files
+        .iter()
+        .map(|file| {
+            let file = file.as_ref();
+            let key = SecretKey::read(file)?;
+            if key.role() == role {
+                return Ok(key);
+            }
+            Err(Failure::usage(format!("{}: a {} key where a {role} key belongs", file.display(), key.role()))
+                .hint("each role has keys of its own, so that a stolen one can do little"))
+        })
+        .collect()
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Failure {
+        match error {
+            KeyError::Io { .. } => Failure::work(error),
+            KeyError::Wrong { .. } => Failure::usage(error),
+        }
+    }
+}
+
+impl From<RepositoryError> for Failure {
+    fn from(error: RepositoryError) -> Failure {
+        match &error {
+            RepositoryError::Rotation(_) | RepositoryError::Contents(_) => Failure::usage(error),
+            _ => Failure::work(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_written_as_people_do() {
+        assert_eq!(lasting("7d"), Ok(SignedDuration::from_hours(7 * 24)));
+        assert_eq!(lasting("1w"), lasting("7d"));
+        assert_eq!(lasting("1h 30m"), Ok(SignedDuration::from_mins(90)));
+        for wrong in ["", "7", "soon", "-1d", "0s", "1y"] {
+            assert!(lasting(wrong).is_err(), "{wrong}");
+        }
+    }
+}
