@@ -7,6 +7,7 @@ mod config;
 mod failure;
 mod log;
 mod roles;
+mod web;
 
 use std::process::ExitCode;
 

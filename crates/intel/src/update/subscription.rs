@@ -5,11 +5,13 @@
 //!   root.json        the newest root that was trusted
 //!   state.json       memory, current bundle, last error; written last
 //!   files/<sha256>   verified files
-//!   bundles/<N>/     the bundle in force, hard links to those
+//!   bundles/<N>/     the bundle in force and the one before, hard links to those
+//!   current          version of the bundle in force: written when it changes, for who watches files
 //! ```
 //!
 //! Whatever goes wrong, the bundle in force stays; it also is what the next start begins with, without a network.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -211,6 +213,7 @@ impl Subscription {
             self.rejected = None;
             self.trust.forget_held();
         }
+        let before = self.state.current.as_ref().map(|current| current.version);
         let outcome = match self.fetch(now, source)? {
             Err(trouble) => Err(trouble),
             Ok(None) => match &self.rejected {
@@ -229,7 +232,9 @@ impl Subscription {
         };
         self.save()?;
         if let Outcome::Applied(version) = outcome {
-            self.tidy(version)?;
+            let current = self.dir.join("current");
+            disk::replace(&current, format!("{version}\n").as_bytes()).map_err(failed(&current))?;
+            self.tidy(&[Some(version), before])?;
         }
         Ok(outcome)
     }
@@ -327,13 +332,13 @@ impl Subscription {
         disk::replace(&release, &chain.release_bytes).map_err(failed(&release))
     }
 
-    /// Removes bundles and files that are not in force.
-    fn tidy(&self, version: u64) -> Result<(), SubscriptionError> {
-        let keep = version.to_string();
-        self.retain("bundles", |name| name == keep)?;
-        let Ok(bundle) = Bundle::open(&self.bundle_dir(version)) else { return Ok(()) };
-        let hashes: std::collections::BTreeSet<&str> =
-            bundle.release().files.values().map(|meta| &*meta.sha256).collect();
+    /// Removes all but these bundles and their files. The one before stays: somebody may be reading it.
+    fn tidy(&self, keep: &[Option<u64>]) -> Result<(), SubscriptionError> {
+        let kept: Vec<u64> = keep.iter().flatten().copied().collect();
+        self.retain("bundles", |name| kept.iter().any(|version| name == version.to_string()))?;
+        let opened = kept.iter().filter_map(|version| Bundle::open(&self.bundle_dir(*version)).ok());
+        let hashes: BTreeSet<String> =
+            opened.flat_map(|bundle| bundle.release().files.clone()).map(|(_, meta)| meta.sha256).collect();
         self.retain("files", |name| hashes.contains(name))
     }
 

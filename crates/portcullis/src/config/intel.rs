@@ -5,17 +5,22 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Subscribe;
+
 /// The threat centre: feeds, warning lists.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Intel {
     /// Warning lists in MISP's format beside the bundled one: what is on them never stops a message.
     pub warning_lists: Vec<PathBuf>,
+    /// Signed updates from elsewhere.
+    pub subscribe: Option<Subscribe>,
 }
 
 impl Intel {
     /// Makes relative paths absolute.
     pub(super) fn anchor(&mut self, mut anchor: impl FnMut(&mut PathBuf)) {
         self.warning_lists.iter_mut().for_each(&mut anchor);
+        self.subscribe.iter_mut().for_each(|subscribe| subscribe.anchor(&mut anchor));
     }
 }

@@ -7,6 +7,7 @@
 mod intel;
 mod load;
 mod reference;
+mod subscribe;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use self::intel::Intel;
 pub use load::{Problem, load};
 pub use reference::reference;
+pub use subscribe::{RulesFromElsewhere, Subscribe};
 
 /// The whole configuration of a process.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]

@@ -6,6 +6,7 @@ mod gateway;
 pub mod indicators;
 mod reload;
 mod rules;
+mod subscribe;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ const DRAIN: Duration = Duration::from_secs(20);
 pub fn check(config: &Config) -> Result<Vec<String>, Failure> {
     let loaded = load(config)?;
     lookups(config)?;
+    subscribe::check(config)?;
     if let Some(role) = &config.gateway {
         gateway::check(role)?;
     }
@@ -90,6 +92,10 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
         None => gateway::Started::default(),
     };
     roles.spawn("reload", reload::watch(config.clone(), judge.clone(), until, drain.clone()));
+    if let Some(subscribe) = &config.intel.subscribe {
+        let followed = subscribe::follow(config.clone(), subscribe.clone(), judge.clone(), drain.clone());
+        roles.spawn("updates", followed);
+    }
     let ready = admin::Ready::new(journal.clone(), started.doors.clone(), judge.clone());
     if let (Some(admin), Some(metrics)) = (&config.admin, metrics) {
         admin::serve(admin.listen, metrics, ready.clone(), &roles, drain.clone()).await?;

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use judge::Rules;
 use policy::{Policy, Symbols};
 
-use super::indicators;
-use crate::config::Config;
+use super::{indicators, subscribe};
+use crate::config::{Config, RulesFromElsewhere};
 use crate::failure::Failure;
 
 /// Everything that decides, loaded and checked.
@@ -35,7 +35,7 @@ pub fn load(config: &Config) -> Result<Loaded, Failure> {
     let indicators = index.version().clone();
     let detectors =
         detect::table(&config.detect, Arc::new(index)).map_err(|e| Failure::usage(format!("detect.{e}")))?;
-    let policy = policy(config)?;
+    let policy = policy(config, &mut warnings)?;
     warnings.extend(policy.warnings().iter().map(ToString::to_string));
     let directory = directory(config)?;
     Ok(Loaded { rules: Rules { policy, detectors, indicators }, directory, warnings, until })
@@ -50,11 +50,34 @@ pub fn symbols(config: &Config) -> Result<Symbols, Failure> {
     Ok(Symbols::new(tables.flatten()).with_local(config.detect.patterns.iter().map(detect::LocalPattern::symbol)))
 }
 
-fn policy(config: &Config) -> Result<Policy, Failure> {
+/// The operator's policy with the rules of the update in force; without them where they do not fit beside it.
+fn policy(config: &Config, warnings: &mut Vec<String>) -> Result<Policy, Failure> {
+    let (rules, mode) = subscribe::rules(config, warnings);
+    if rules.is_empty() {
+        return policy_with(config, &[], RulesFromElsewhere::Off);
+    }
+    policy_with(config, &rules, mode).or_else(|failure| {
+        let policy = policy_with(config, &[], RulesFromElsewhere::Off)?;
+        warnings.push(format!("the rules of the update in force do not load beside the policy: {failure}"));
+        Ok(policy)
+    })
+}
+
+/// The operator's policy and these rules from elsewhere.
+pub fn policy_with(config: &Config, rules: &[(String, String)], mode: RulesFromElsewhere) -> Result<Policy, Failure> {
     let symbols = symbols(config)?;
     let texts = policy_texts(&config.policy.files)?;
-    let sources: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-    Policy::load(&sources, symbols).map_err(policy_problems)
+    let (own, theirs) = (sources(&texts), sources(rules));
+    let loaded = match mode {
+        RulesFromElsewhere::Off => Policy::load(&own, symbols),
+        RulesFromElsewhere::Observe => Policy::load_observing(&own, &theirs, symbols),
+        RulesFromElsewhere::Enforce => Policy::load(&[own, theirs].concat(), symbols),
+    };
+    loaded.map_err(policy_problems)
+}
+
+fn sources(texts: &[(String, String)]) -> Vec<(&str, &str)> {
+    texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect()
 }
 
 /// Everything wrong with a policy or a table of cases.
