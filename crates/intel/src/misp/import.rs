@@ -10,7 +10,7 @@ use super::event::{Events, integer, is_true, parse_uuid, read};
 use super::export::NATIVE;
 use super::tags::{Said, level, list};
 use super::{EntryError, Error, Limits, attribute};
-use crate::stix::{Context, UNSTATED, short};
+use crate::stix::{Context, short};
 use crate::{Indicator, Kind, Provenance, Reference, Strength, Threat, Tlp, When};
 
 /// Indicators made of one document.
@@ -162,7 +162,7 @@ impl Reader<'_> {
             about: info,
             unknown,
             sources,
-            confidence: said.confidence.unwrap_or(UNSTATED),
+            confidence: said.confidence.unwrap_or(self.context.confidence),
             marking,
             indicators: Vec::new(),
         })
@@ -220,7 +220,7 @@ impl Reader<'_> {
                 id,
                 pattern,
                 threat: threat.map(str::to_owned),
-                confidence: said.confidence.or(confidence).unwrap_or(UNSTATED),
+                confidence: said.confidence.or(confidence).unwrap_or(self.context.confidence),
                 strength: if to_ids { self.context.strength } else { Strength::Note },
                 valid_from: time(value.get("first_seen")).or_else(|| time(value.get("timestamp"))),
                 valid_until: None,

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use super::extension::{self, CREATED, IndicatorPart};
 use super::id::Id;
@@ -321,12 +322,12 @@ impl Ceiling<'_> {
         if self.level == Tlp::Red {
             return Vec::new();
         }
-        let mut mentioned_by: HashMap<Id, Vec<&Id>> = HashMap::new();
+        let mut mentioned_by: HashMap<Uuid, Vec<&Id>> = HashMap::new();
         let mut withheld: Vec<Withheld> = Vec::new();
         let mut seen: HashSet<&Id> = HashSet::new();
         for object in objects.all().filter(|object| !tlp::is_definition(&object.id().to_string())) {
-            for id in object.mentions() {
-                mentioned_by.entry(id).or_default().push(object.id());
+            for uuid in object.mentions() {
+                mentioned_by.entry(uuid).or_default().push(object.id());
             }
             if self.said.contains(object.id()) && objects.latest(object.id()) != Some(object) {
                 continue;
@@ -340,7 +341,7 @@ impl Ceiling<'_> {
         let mut at = 0;
         while let Some(Withheld { object, .. }) = withheld.get(at).cloned() {
             at += 1;
-            for by in mentioned_by.get(&object).into_iter().flatten() {
+            for by in mentioned_by.get(&object.uuid).into_iter().flatten() {
                 if seen.insert(by) {
                     withheld.push(Withheld { object: (*by).clone(), marking: None, mentions: Some(object.clone()) });
                 }

@@ -10,7 +10,7 @@ use super::id::Id;
 use super::objects::{Object, Objects};
 use super::pattern::{Matchable, parse_matchable};
 use super::tlp::Markings;
-use super::{Error, Limits, ObjectError, attack, check, threat};
+use super::{Error, Limits, ObjectError, UNSTATED, attack, check, threat};
 use crate::{Indicator, Kind, Pattern, Provenance, Strength, Threat};
 
 /// Indicators made of one bundle: sets in patterns are a way to write very many.
@@ -23,6 +23,8 @@ pub struct Context {
     pub feed: String,
     /// When it was fetched.
     pub fetched: Option<Timestamp>,
+    /// How sure something is that does not say so itself.
+    pub confidence: u8,
     /// The most that an indicator of it may be used for.
     pub strength: Strength,
     /// It was written here (a copy, a file of one's own): ids, provenance and strength are taken as they stand
@@ -33,12 +35,12 @@ pub struct Context {
 impl Context {
     /// Of a feed whose indicators may be used up to `strength`.
     pub fn feed(name: &str, fetched: Option<Timestamp>, strength: Strength) -> Context {
-        Context { feed: name.to_owned(), fetched, strength, own: false }
+        Context { feed: name.to_owned(), fetched, confidence: UNSTATED, strength, own: false }
     }
 
     /// Of an export that was made here.
     pub fn own() -> Context {
-        Context { feed: "stix".into(), fetched: None, strength: Strength::Block, own: true }
+        Context { feed: "stix".into(), fetched: None, confidence: UNSTATED, strength: Strength::Block, own: true }
     }
 }
 
@@ -120,7 +122,7 @@ pub fn interpret(objects: Objects, context: &Context) -> Import {
             let techniques = links.techniques_of(object.id());
             let kind = links.kind_of(object.id(), &techniques, &objects);
             let marking = markings.level(&properties);
-            if let Some(threat) = threat::read(object.id(), &properties, &techniques, kind, marking, context.own) {
+            if let Some(threat) = threat::read(object.id(), &properties, &techniques, kind, marking, context) {
                 natives.insert(object.id().clone(), threat.id.clone());
                 import.threats.push(threat);
             }
@@ -243,7 +245,7 @@ fn indicators(object: &Object, threat: Option<String>, markings: &Markings, cont
             id,
             pattern,
             threat: threat.clone(),
-            confidence: threat::confidence(&properties),
+            confidence: threat::confidence(&properties).unwrap_or(context.confidence),
             strength: said.min(context.strength),
             valid_from: check::time(&properties, "valid_from").filter(|_| !always),
             valid_until: check::time(&properties, "valid_until"),

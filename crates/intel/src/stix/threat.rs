@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::extension::{self, ThreatPart};
 use super::id::Id;
-use super::{UNSTATED, check};
+use super::{Context, check};
 use crate::{Kind, Precision, Reference, Threat, Tlp, When};
 
 /// Which type of object a kind of threat is, and its entry in the vocabulary of malware types.
@@ -96,14 +96,14 @@ pub(super) const WRITTEN: &[&str] = &[
 ];
 
 /// Reads a threat. `techniques` are those that relationships say it uses; `known` is the kind that they tell.
-/// With `own`, the object was written here and has the id that it says.
+/// Of one's own export the threat has the id that it says.
 pub(super) fn read(
     id: &Id,
     object: &Map<String, Value>,
     techniques: &[String],
     known: Option<Kind>,
     marking: Tlp,
-    own: bool,
+    context: &Context,
 ) -> Option<Threat> {
     let part: Option<ThreatPart> = extension::of(object);
     let text = |name| object.get(name).and_then(Value::as_str).map(str::to_owned);
@@ -141,12 +141,12 @@ pub(super) fn read(
         about: text("description").unwrap_or_default(),
         unknown,
         sources: list(object, "external_references").filter_map(read_reference).collect(),
-        confidence: confidence(object),
+        confidence: confidence(object).unwrap_or(context.confidence),
         marking,
         indicators: Vec::new(),
     };
     if let Some(part) = part {
-        if own {
+        if context.own {
             threat.id = part.id;
         }
         threat.family = part.family;
@@ -166,10 +166,9 @@ pub(super) fn read(
     Some(threat)
 }
 
-/// How sure an object says it is.
-pub(super) fn confidence(object: &Map<String, Value>) -> u8 {
-    let stated = object.get("confidence").and_then(Value::as_u64).and_then(|value| u8::try_from(value).ok());
-    stated.map_or(UNSTATED, |value| value.min(100))
+/// How sure an object says it is, where it does.
+pub(super) fn confidence(object: &Map<String, Value>) -> Option<u8> {
+    object.get("confidence").and_then(Value::as_u64).and_then(|value| u8::try_from(value.min(100)).ok())
 }
 
 pub(super) fn malware_kind(object: &Map<String, Value>) -> Option<Kind> {
