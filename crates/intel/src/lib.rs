@@ -8,6 +8,7 @@ pub mod arming;
 pub mod campaign;
 pub mod catalogue;
 pub mod feeds;
+pub mod fetch;
 pub mod guard;
 pub mod http;
 mod indicator;

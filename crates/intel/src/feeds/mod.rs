@@ -6,10 +6,12 @@
 
 mod csv;
 mod hosts;
+mod misp;
 mod openphish;
 mod phishtank;
 mod plain;
 mod stix;
+mod taxii;
 mod urlhaus;
 mod xmpp;
 mod yara;
@@ -32,6 +34,9 @@ pub const FEEDS: &[&dyn Feed] = &[
     &xmpp::Blocklist,
     &yara::Rules,
     &stix::Stix,
+    &taxii::Taxii,
+    &misp::Misp,
+    &misp::MispFeed,
 ];
 
 /// One format.
@@ -44,8 +49,23 @@ pub trait Feed: Sync {
     fn example(&self) -> &'static str;
     /// What its entries are when the configuration does not say.
     fn defaults(&self) -> Defaults;
+    /// How it is fetched.
+    fn transport(&self) -> Transport {
+        Transport::Page
+    }
     /// Reads it, entry by entry.
     fn read(&self, bytes: &[u8], terms: &Terms, each: &mut Each<'_>);
+}
+
+/// How a feed is fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// One file.
+    Page,
+    /// Pages of TAXII collections.
+    Taxii,
+    /// A manifest, and the events in it.
+    Misp,
 }
 
 /// Takes one entry after the other.
@@ -162,6 +182,14 @@ impl Terms {
             source: Provenance { feed: self.feed.clone(), reference: place.into(), fetched: self.fetched },
             marking: self.marking,
         }
+    }
+
+    /// An indicator that says of itself how long it holds and how far it may go, within these terms.
+    fn bounded(&self, mut indicator: Indicator) -> Indicator {
+        let until = |lifetime| self.fetched?.checked_add(lifetime).ok();
+        indicator.marking = indicator.marking.max(self.marking);
+        indicator.valid_until = indicator.valid_until.or_else(|| self.lifetime.and_then(until));
+        indicator
     }
 
     /// The same for what may not be a pattern, ready to be handed on.

@@ -38,8 +38,8 @@ impl Feed for Stix {
     }
 }
 
-/// Hands on what an import came to, also MISP's. What the objects say of themselves counts for more than the terms.
-pub(super) fn give(import: Import, terms: &Terms, each: &mut Each<'_>) {
+/// Hands on what an import came to. What the objects say of themselves counts for more than the terms.
+fn give(import: Import, terms: &Terms, each: &mut Each<'_>) {
     for error in import.errors {
         let why = if error.property.is_empty() { error.why } else { format!("{}: {}", error.property, error.why) };
         each(Err(EntryError { place: error.object, why }));
@@ -49,10 +49,7 @@ pub(super) fn give(import: Import, terms: &Terms, each: &mut Each<'_>) {
         let why = format!("{part}not a pattern that can be matched: {}", unmatched.why);
         each(Err(EntryError { place: unmatched.object.to_string(), why }));
     }
-    let end = terms.lifetime.and_then(|lifetime| terms.fetched?.checked_add(lifetime).ok());
-    for mut indicator in import.indicators {
-        indicator.marking = indicator.marking.max(terms.marking);
-        indicator.valid_until = indicator.valid_until.or(end);
-        each(Ok(indicator));
+    for indicator in import.indicators {
+        each(Ok(terms.bounded(indicator)));
     }
 }
