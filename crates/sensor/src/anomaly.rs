@@ -38,6 +38,14 @@ pub enum Anomaly {
     UrgentData,
     /// A handshake in which both ends send SYN.
     SplitHandshake,
+    /// More holes in a stream than are kept track of.
+    StreamHoles,
+    /// The answer to a SYN answers another one.
+    HandshakeMismatch,
+    /// More beginnings of flows than are held; the oldest were let go.
+    BeginningsFull,
+    /// Time jumped far ahead in one packet.
+    TimeJump,
     /// The flow table is full; idle flows are ended early.
     FlowTableFull,
     /// The capture ends or breaks in the middle.
@@ -46,7 +54,7 @@ pub enum Anomaly {
 
 impl Anomaly {
     /// Every kind, in the order of their bits.
-    pub const ALL: [Anomaly; 19] = [
+    pub const ALL: [Anomaly; 23] = [
         Anomaly::HeaderTruncated,
         Anomaly::IpLength,
         Anomaly::OptionsMalformed,
@@ -64,6 +72,10 @@ impl Anomaly {
         Anomaly::ResetOutOfWindow,
         Anomaly::UrgentData,
         Anomaly::SplitHandshake,
+        Anomaly::StreamHoles,
+        Anomaly::HandshakeMismatch,
+        Anomaly::BeginningsFull,
+        Anomaly::TimeJump,
         Anomaly::FlowTableFull,
         Anomaly::CaptureDamaged,
     ];
@@ -76,8 +88,10 @@ impl Anomaly {
             | Anomaly::BadChecksum
             | Anomaly::ResetOutOfWindow
             | Anomaly::UrgentData
+            | Anomaly::StreamHoles
+            | Anomaly::HandshakeMismatch
             | Anomaly::SplitHandshake => "stream",
-            Anomaly::FlowTableFull | Anomaly::CaptureDamaged => "capture",
+            Anomaly::BeginningsFull | Anomaly::TimeJump | Anomaly::FlowTableFull | Anomaly::CaptureDamaged => "capture",
             _ => "decode",
         }
     }
@@ -102,6 +116,10 @@ impl Anomaly {
             Anomaly::ResetOutOfWindow => "reset_out_of_window",
             Anomaly::UrgentData => "urgent_data",
             Anomaly::SplitHandshake => "split_handshake",
+            Anomaly::StreamHoles => "stream_holes",
+            Anomaly::HandshakeMismatch => "handshake_mismatch",
+            Anomaly::BeginningsFull => "beginnings_full",
+            Anomaly::TimeJump => "time_jump",
             Anomaly::FlowTableFull => "flow_table_full",
             Anomaly::CaptureDamaged => "capture_damaged",
         }

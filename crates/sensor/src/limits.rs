@@ -7,10 +7,12 @@ const SECOND: Nanos = 1_000_000_000;
 /// Bounds and patience. Each is counted where it is hit.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Live flows (about 400 bytes each).
+    /// Live flows (about 700 bytes each with what is known of them).
     pub flows: usize,
     /// Flows whose beginning is held at once.
     pub probes: usize,
+    /// Bytes of all beginnings that are held.
+    pub probe_bytes: usize,
     /// Bytes kept of each direction of a TCP stream.
     pub stream_bytes: u32,
     /// Bytes kept of each direction of a UDP flow.
@@ -34,8 +36,9 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
-            flows: 262_144,
+            flows: 131_072,
             probes: 8192,
+            probe_bytes: 48 << 20,
             stream_bytes: 16 << 10,
             datagram_bytes: 12 << 10,
             fragment_bytes: 8 << 20,

@@ -6,8 +6,11 @@
 
 use smallvec::SmallVec;
 
-/// Holes that are kept track of; segments that would make more are left out.
+/// Stretches between holes that are kept track of; beyond that, the farthest gives way.
 const MOST_RANGES: usize = 32;
+
+/// Farther than any window from the start of a stream.
+const FAR: u32 = 1 << 30;
 
 /// A prefix of a stream with holes.
 #[derive(Debug, Default)]
@@ -33,6 +36,8 @@ pub struct Pushed {
     pub grown: bool,
     /// Bytes differ from those that were there.
     pub conflict: bool,
+    /// There are more holes than are kept track of: what is farthest was let go.
+    pub crowded: bool,
 }
 
 impl Prefix {
@@ -86,6 +91,11 @@ impl Prefix {
         settled
     }
 
+    /// Bytes it takes.
+    pub fn weight(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Nothing more will come: what is there is believed.
     pub fn believe(&mut self) {
         self.doubtful = None;
@@ -108,6 +118,11 @@ impl Prefix {
         }
         let base = *self.base.get_or_insert(seq);
         let distance = seq.wrapping_sub(base) as i32;
+        // Without a SYN the first segment may have been a lie: one far away that nobody acknowledged gives way.
+        if !self.anchored && self.acked == 0 && distance.unsigned_abs() >= FAR {
+            self.rebase(seq);
+            return self.push(seq, data, believed);
+        }
         if distance < 0 {
             return self.before(distance.unsigned_abs(), seq, data, believed);
         }
@@ -128,7 +143,7 @@ impl Prefix {
             if !believed {
                 self.doubt(offset, end);
             }
-            return Pushed { grown: believed, conflict: false };
+            return Pushed { grown: believed, ..Pushed::default() };
         }
         self.insert(offset, data, believed, data.len() == 1)
     }
@@ -184,7 +199,7 @@ impl Prefix {
         if self.bytes.len() < end as usize {
             self.bytes.resize(end as usize, 0);
         }
-        let (mut conflict, mut wrote) = (false, None);
+        let (mut conflict, mut crowded, mut wrote) = (false, false, None);
         let (mut at, mut place) = (offset, 0);
         while at < end {
             let next = self.have.get(place).copied().unwrap_or((u32::MAX, u32::MAX));
@@ -206,8 +221,15 @@ impl Prefix {
                     }
                 }
             } else {
-                if self.have.len() >= MOST_RANGES {
-                    break;
+                // A piece that touches another adds no range; otherwise the farthest gives way.
+                let touches =
+                    next.0 == stop || (place > 0 && self.have.get(place - 1).is_some_and(|held| held.1 == at));
+                if self.have.len() >= MOST_RANGES && !touches {
+                    crowded = true;
+                    if place >= self.have.len() {
+                        break;
+                    }
+                    self.have.pop();
                 }
                 held.copy_from_slice(new);
                 wrote = Some((wrote.map_or(at, |(from, _)| from), stop));
@@ -229,7 +251,7 @@ impl Prefix {
             (true, _) if self.doubtful.is_some_and(|(from, to)| offset <= from && to <= end) => self.doubtful = None,
             _ => {}
         }
-        Pushed { grown: self.contiguous().len() > before, conflict }
+        Pushed { grown: self.contiguous().len() > before, conflict, crowded }
     }
 }
 
@@ -320,6 +342,33 @@ mod tests {
         assert!(short.push(3, b"xyz", true).conflict, "more than one byte, of which one is kept");
     }
 
+    #[test]
+    fn many_holes_do_not_keep_the_beginning_out() {
+        let mut stream = prefix(400);
+        stream.anchor(0);
+        let text: Vec<u8> = (0..200).collect();
+        let mut crowded = false;
+        for at in (2..200).step_by(2) {
+            crowded |= stream.push(at + 1, &text[at as usize..][..1], true).crowded;
+        }
+        assert!(crowded);
+        for (at, part) in text.chunks(7).enumerate() {
+            stream.push(at as u32 * 7 + 1, part, true);
+        }
+        assert_eq!(stream.contiguous(), text);
+    }
+
+    #[test]
+    fn a_first_segment_from_nowhere_gives_way() {
+        let mut stream = prefix(100);
+        stream.push(7, b"bogus", true);
+        stream.push(7 + FAR, b"NICK a", true);
+        assert_eq!(stream.contiguous(), b"NICK a");
+        stream.acknowledge(7 + FAR + 6);
+        stream.push(9, b"bogus", true);
+        assert_eq!(stream.contiguous(), b"NICK a");
+    }
+
     proptest! {
         /// Whatever the order, the sizes and the repetitions: the same beginning, never a conflict.
         #[test]
@@ -340,7 +389,7 @@ mod tests {
             }
             let expected = &text[..text.len().min(200)];
             prop_assert!(expected.starts_with(stream.contiguous()));
-            prop_assert!(stream.contiguous().len() == expected.len() || stream.have.len() >= MOST_RANGES);
+            prop_assert_eq!(stream.contiguous().len(), expected.len());
         }
     }
 }

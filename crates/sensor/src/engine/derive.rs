@@ -1,7 +1,5 @@
 //! Hints: which protocol a flow speaks, and which names are said in it.
 
-use std::net::IpAddr;
-
 use wire::hints::{Reading, dhcp, dns, dtls, http, quic, socks, stun, tls};
 
 use super::devices;
@@ -11,6 +9,9 @@ use crate::flow::{Flow, Naming};
 use crate::lore::Lore;
 use crate::names::{AppProto, Names};
 use crate::view::{Transport, Way};
+
+/// Questions of one DNS flow that wait for their answers.
+const MOST_ASKED: usize = 16;
 
 /// How far the hints of one flow are.
 #[derive(Debug, Default)]
@@ -162,8 +163,9 @@ impl Hints {
             && let Some(message) = client.get(2..).and_then(dns::read)
         {
             take_query(flow, AppProto::Dns, &message);
+            learn_from_message(&message, flow, Way::ToServer, lore);
             if let Some(message) = server.get(2..).and_then(dns::read) {
-                learn_addresses(&message, flow.client.ip, lore);
+                learn_from_message(&message, flow, Way::ToClient, lore);
                 self.stage = Stage::Done;
             }
             return true;
@@ -218,7 +220,7 @@ impl Hints {
                 // Tor invents the name it asks for; its relays' certificates tell.
                 let invented = |sni: &str| hello.alpn.is_empty() && sni.starts_with("www.") && sni.ends_with(".com");
                 // Some clients put an address where a name belongs, which RFC 6066 section 3 forbids.
-                let address = |sni: &str| sni.parse::<IpAddr>().is_ok();
+                let address = |sni: &str| sni.parse::<std::net::IpAddr>().is_ok();
                 let named = hello.sni.as_deref().is_some_and(|sni| !invented(sni) && !address(sni));
                 take_hello(names(flow, AppProto::Tls), hello);
                 self.stage = if named { Stage::Done } else { Stage::Certificate };
@@ -457,14 +459,22 @@ pub(super) fn follow_dns(bytes: &[u8], flow: &mut Flow, way: Way, lore: &mut Lor
     }
 }
 
-fn learn_from_message(message: &dns::Message, flow: &Flow, way: Way, lore: &mut Lore) {
-    if message.is_response() {
-        let asker = if way == Way::ToClient { flow.client.ip } else { flow.server.ip };
-        learn_addresses(message, asker, lore);
+/// Questions are kept until they are answered; an answer that nobody asked for teaches nothing.
+fn learn_from_message(message: &dns::Message, flow: &mut Flow, way: Way, lore: &mut Lore) {
+    let Some(question) = message.question() else { return };
+    let asked = (message.id(), digest(question.as_str()));
+    let Some(names) = flow.names.as_mut().filter(|names| names.protocol == AppProto::Dns) else { return };
+    if !message.is_response() {
+        if way == Way::ToServer && !names.asked.contains(&asked) {
+            names.asked.truncate(MOST_ASKED - 1);
+            names.asked.insert(0, asked);
+        }
+    } else if way == Way::ToClient && message.rcode() == 0 && names.asked.contains(&asked) {
+        message.addresses(|address| lore.learn_name(flow.client.ip, address, question.as_str()));
     }
 }
 
-fn learn_addresses(message: &dns::Message, asker: IpAddr, lore: &mut Lore) {
-    let Some(question) = message.question().filter(|_| message.rcode() == 0) else { return };
-    message.addresses(|address| lore.learn_name(asker, address, question.as_str()));
+/// FNV-1a, to tell one name from another.
+fn digest(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

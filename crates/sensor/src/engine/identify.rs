@@ -87,6 +87,7 @@ impl Mind {
             self.improve(flow, naming);
         }
         if self.specific(flow) {
+            flow.decided = true;
             return true;
         }
         if derived.inside {
@@ -94,10 +95,10 @@ impl Mind {
         }
         let undecided = self.classify(flow, probe, protocol, last);
         if self.specific(flow) {
-            self.learn_from(flow, probe);
-            return true;
+            self.learn_from(flow);
         }
-        last || (!undecided && derived.done)
+        flow.decided = last || self.specific(flow) || (!undecided && derived.done);
+        flow.decided
     }
 
     /// Shows the flow to the classifiers that have not said No. True when one of them needs more.
@@ -207,8 +208,29 @@ impl Mind {
         }
     }
 
-    /// The endpoints of a peer-to-peer flow are likely to speak the same with others.
-    fn learn_from(&mut self, flow: &Flow, probe: &Probe) {
+    /// Nothing more of a flow's beginning will come, or be kept: a flow without a name is decided, one with a name
+    /// may say more about itself.
+    pub(super) fn settle(&mut self, flow: &mut Flow, probe: &mut Probe) {
+        if flow.decided {
+            return self.restate(flow, probe);
+        }
+        probe.believe();
+        self.identify(flow, probe, true);
+    }
+
+    /// Keeps the name that the client knew the server by when the flow began: what it looks up later is about
+    /// something else.
+    pub(super) fn remember(&self, flow: &mut Flow) {
+        if let Some(name) = self.lore.name(flow.client.ip, flow.server.ip)
+            && let Some(app) = self.catalogue.by_host(name)
+        {
+            flow.remembered = Some((app, name.into()));
+        }
+    }
+
+    /// The endpoints of a peer-to-peer flow are likely to speak the same with others: who asks as soon as it does,
+    /// who is asked once it has answered.
+    pub(super) fn learn_from(&mut self, flow: &Flow) {
         let Some(naming) = flow.naming.as_ref().filter(|naming| naming.confidence == Confidence::Payload) else {
             return;
         };
@@ -217,9 +239,11 @@ impl Mind {
             return;
         }
         let transport = flow.transport();
-        self.lore.learn_speaker(transport, flow.server, &entry.id);
-        // Who only asks may be anybody; who answers on the same port is a peer. TCP clients use a port once.
-        if transport == Transport::Udp && !probe.beginning.pieces.is_empty() {
+        if flow.packets[Way::ToClient.index()] > 0 {
+            self.lore.learn_speaker(transport, flow.server, &entry.id);
+        }
+        // TCP clients use a port once.
+        if transport == Transport::Udp {
             self.lore.learn_speaker(transport, flow.client, &entry.id);
         }
     }
@@ -242,13 +266,10 @@ impl Mind {
         if !quiet || self.specific(flow) {
             return;
         }
-        if let Some(name) = self.lore.name(flow.client.ip, flow.server.ip)
-            && let Some(app) = self.catalogue.by_host(name)
-        {
+        if let Some((app, name)) = flow.remembered.take() {
             let evidence = format!("client looked up {name} for this address").into();
-            let remembered = Some(name.into());
             self.improve(flow, Naming { app, confidence: Confidence::Dns, evidence });
-            flow.names.get_or_insert_default().remembered = remembered;
+            flow.names.get_or_insert_default().remembered = Some(name);
         }
         if flow.naming.is_none() {
             self.candidates(flow);
@@ -257,7 +278,7 @@ impl Mind {
 
     /// By what signalling announced, or by what an endpoint speaks elsewhere.
     fn by_company(&self, flow: &Flow) -> Option<Naming> {
-        for endpoint in [flow.server, flow.client] {
+        for endpoint in [flow.server, flow.client].into_iter().filter(|endpoint| !serves(endpoint.port)) {
             if let Some(expected) = self.lore.expected(endpoint) {
                 let app = self.catalogue.by_id(expected.application)?;
                 let evidence = format!("{} announced {}:{}", expected.by, endpoint.ip, endpoint.port).into();
@@ -273,7 +294,7 @@ impl Mind {
             // Who only answers may seem to be the client when the beginning was not seen.
             (udp || midstream).then_some((flow.transport(), flow.client)),
         ];
-        for (transport, endpoint) in asked.into_iter().flatten() {
+        for (transport, endpoint) in asked.into_iter().flatten().filter(|(_, endpoint)| !serves(endpoint.port)) {
             if let Some(id) = self.lore.speaker(transport, endpoint) {
                 let app = self.catalogue.by_id(id)?;
                 let name = &self.catalogue.entry(app).name;
@@ -312,6 +333,14 @@ impl Mind {
             flow.naming = Some(naming);
         }
     }
+}
+
+/// Ports on which well-known services wait. Whoever names such an endpoint to others, as peer or for media, does not
+/// make it one.
+fn serves(port: u16) -> bool {
+    const SERVICES: [u16; 18] =
+        [1433, 1521, 1723, 1883, 2049, 2375, 3128, 3306, 3389, 5432, 5900, 5985, 6379, 8080, 8443, 9200, 11211, 27017];
+    port < 1024 || SERVICES.contains(&port)
 }
 
 /// What the catalogue makes of the names in a flow, the strongest ground first.

@@ -6,9 +6,8 @@
 mod derive;
 mod devices;
 mod identify;
+mod pool;
 mod probe;
-
-use std::collections::VecDeque;
 
 use crate::Limits;
 use crate::anomaly::{Anomalies, Anomaly};
@@ -21,10 +20,17 @@ use crate::lore::Nanos;
 use crate::view::{Endpoint, Way};
 pub(crate) use identify::Follow;
 use identify::Mind;
+use pool::Pool;
 pub(crate) use probe::Probe;
 
-/// How many events of one kind that belong to no flow are told one by one; the rest is counted.
-const TOLD: u64 = 20;
+/// How many events of one kind that belong to no flow are told a minute; the rest is counted.
+const TOLD: u8 = 20;
+
+/// UDP ports that answer rather than ask, for captures that begin with an answer.
+const SERVICES: [u16; 6] = [53, 67, 123, 161, 443, 3478];
+const MINUTE: Nanos = 60_000_000_000;
+/// Time that one packet alone may not skip.
+const DAY: Nanos = 24 * 60 * MINUTE;
 
 /// What a sensor has seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,14 +61,15 @@ struct Worker {
     limits: Limits,
     table: Table,
     mind: Mind,
-    /// Probes to use again.
-    #[expect(clippy::vec_box, reason = "a probe moves between here and its flow without being copied")]
-    spare: Vec<Box<Probe>>,
-    /// Flows that were given a probe, oldest first, with their serial to tell them from later ones.
-    probing: VecDeque<(Place, u64)>,
-    /// Probes in use.
-    held: usize,
+    pool: Pool,
     now: Nanos,
+    /// A time far ahead that one packet bore; another one has to bear it out.
+    ahead: Option<Nanos>,
+    /// Events without a flow that were told in the current minute, by kind.
+    told: [u8; Anomaly::ALL.len()],
+    minute: u64,
+    /// A conversation's beginning had to go before it had a name.
+    let_go: bool,
     counters: Counters,
 }
 
@@ -75,10 +82,12 @@ impl Sensor {
                 table: Table::new(limits.flows),
                 mind: Mind::new(catalogue, &limits),
                 limits,
-                spare: Vec::new(),
-                probing: VecDeque::new(),
-                held: 0,
+                pool: Pool::default(),
                 now: 0,
+                ahead: None,
+                told: [0; Anomaly::ALL.len()],
+                minute: 0,
+                let_go: false,
                 counters: Counters::default(),
             },
         }
@@ -93,6 +102,11 @@ impl Sensor {
         let mut odd = Anomalies::default();
         let mut seen = None;
         self.decoder.decode(packet, &mut odd, |decoded| seen = Some(worker.see(packet, decoded, sink)));
+        if std::mem::take(&mut worker.let_go) {
+            let mut full = Anomalies::default();
+            full.add(Anomaly::BeginningsFull);
+            worker.odd_packet(full, packet.time, sink);
+        }
         match seen {
             // What is odd about the layers around is told with the flow, once.
             Some(place) if !odd.is_empty() => worker.odd_flow(place, odd, packet.time, sink),
@@ -110,7 +124,7 @@ impl Sensor {
         for flow in worker.table.drain() {
             worker.end(flow, sink);
         }
-        worker.probing.clear();
+        worker.pool.clear();
     }
 
     /// What was seen so far.
@@ -126,11 +140,19 @@ impl Sensor {
 
 impl Worker {
     /// Moves the clock, and ends what has been silent for too long. Time never runs backwards here, whatever
-    /// a capture says.
+    /// a capture says, and no packet alone moves it by days.
     fn tick(&mut self, time: Nanos, sink: &mut impl Sink) {
         if time <= self.now {
             return;
         }
+        if self.now > 0 && time - self.now > DAY && self.ahead.is_none_or(|ahead| time.abs_diff(ahead) > DAY) {
+            self.ahead = Some(time);
+            let mut odd = Anomalies::default();
+            odd.add(Anomaly::TimeJump);
+            self.odd_packet(odd, time, sink);
+            return;
+        }
+        self.ahead = None;
         let crossed = time / 1_000_000_000 != self.now / 1_000_000_000;
         self.now = time;
         self.mind.lore.at(time);
@@ -158,8 +180,7 @@ impl Worker {
         if let (Some(segment), Some(flow)) = (&decoded.tcp, self.table.get_mut(place)) {
             let way = flow.way_of(src);
             let check = flow.probe.is_some() || !flow.decided;
-            let idle = packet.time.saturating_sub(flow.last) > self.limits.tcp_new;
-            match flow.tcp.take(way, decoded, segment, check, idle, &mut odd) {
+            match flow.tcp.take(way, decoded, segment, check, &mut odd) {
                 Turn::Here { believed: far } => believed = far,
                 Turn::Ignored => ignored = true,
                 Turn::NewConnection { syn } => {
@@ -172,7 +193,7 @@ impl Worker {
                             flow.tcp.note_syn(Way::ToServer, syn);
                         }
                         let way = flow.way_of(src);
-                        flow.tcp.take(way, decoded, segment, true, false, &mut odd);
+                        flow.tcp.take(way, decoded, segment, true, &mut odd);
                     }
                 }
             }
@@ -180,14 +201,21 @@ impl Worker {
         let Some(flow) = self.table.get_mut(place) else { return place };
         let way = flow.way_of(src);
         flow.last = flow.last.max(packet.time);
+        let answered = way == Way::ToClient && flow.packets[1] == 0;
         flow.packets[way.index()] += 1;
         flow.bytes[way.index()] += u64::from(packet.wire_len);
+        if decoded.tcp.is_none() && flow.odd_ttl(way, decoded.ttl) {
+            odd.add(Anomaly::LowTtl);
+        }
         if !ignored && with_ports {
             if decoded.payload_len > 0 {
                 self.payload(place, way, decoded, believed, &mut odd);
             } else if flow.probe.is_some() {
                 self.acknowledged(place, way, decoded);
             }
+        }
+        if answered && let Some(flow) = self.table.get_mut(place) {
+            self.mind.learn_from(flow);
         }
         if !odd.is_empty() {
             self.odd_flow(place, odd, packet.time, sink);
@@ -216,7 +244,8 @@ impl Worker {
         let backwards = match &decoded.tcp {
             Some(segment) if segment.flags.syn() => segment.flags.ack(),
             // Nobody saw how it began: the low port serves.
-            _ => src.port != 0 && src.port < 1024 && dst.port >= 1024,
+            Some(_) => src.port < 1024 && dst.port >= 1024,
+            None => SERVICES.contains(&src.port) && dst.port >= 1024,
         };
         let (client, server) = if backwards { (dst, src) } else { (src, dst) };
         self.counters.flows += 1;
@@ -224,6 +253,7 @@ impl Worker {
         let mut flow = Flow::new(key, self.counters.flows, client, server, time);
         flow.vlans = decoded.vlans;
         flow.tunnels = decoded.tunnels;
+        self.mind.remember(&mut flow);
         self.table.insert(flow, self.now)
     }
 
@@ -236,9 +266,9 @@ impl Worker {
             }
             return;
         }
-        let probe = flow.probe.take();
-        let fresh = probe.is_none();
-        let mut probe = probe.or_else(|| self.spare.pop()).unwrap_or_default();
+        let held = flow.probe.take();
+        let fresh = held.is_none();
+        let mut probe = held.unwrap_or_else(|| self.pool.take());
         if fresh {
             probe.begin(flow, &self.limits);
         }
@@ -252,28 +282,24 @@ impl Worker {
                 self.mind.restate(flow, &probe);
             }
             !enough
+        } else if probe.spent() {
+            self.mind.settle(flow, &mut probe);
+            probe.watch(flow)
         } else {
-            let last = probe.spent();
-            if (grown || last) && self.mind.identify(flow, &mut probe, last) {
-                flow.decided = true;
-                probe.watch(flow)
-            } else {
-                true
-            }
+            !(grown && self.mind.identify(flow, &mut probe, false)) || probe.watch(flow)
         };
-        match (keep, fresh) {
-            (true, _) => flow.probe = Some(probe),
-            (false, _) => self.spare.push(probe),
-        }
-        match (keep, fresh) {
-            (true, true) => {
-                let entry = (place, flow.serial);
-                self.held += 1;
-                self.probing.push_back(entry);
+        if keep {
+            self.pool.weigh(&mut probe);
+            flow.probe = Some(probe);
+            if fresh {
+                self.pool.keeps(place, flow);
                 self.make_room();
             }
-            (false, false) => self.held -= 1,
-            _ => {}
+        } else {
+            match fresh {
+                true => self.pool.spare(probe),
+                false => self.pool.give_back(probe),
+            }
         }
     }
 
@@ -282,43 +308,31 @@ impl Worker {
         let Some(flow) = self.table.get_mut(place) else { return };
         let Some(mut probe) = flow.probe.take() else { return };
         let news = probe.acknowledge(way, decoded);
-        if news && !flow.decided && self.mind.identify(flow, &mut probe, false) {
-            flow.decided = true;
+        if news && !flow.decided && self.mind.identify(flow, &mut probe, false) && !probe.watch(flow) {
+            self.pool.give_back(probe);
+        } else {
+            flow.probe = Some(probe);
         }
-        flow.probe = Some(probe);
     }
 
-    /// Lets go of the oldest probes when too many are held.
+    /// Lets go of probes when too many are held.
     fn make_room(&mut self) {
-        while self.held > self.limits.probes || self.probing.len() > 2 * self.limits.probes {
-            let Some((place, serial)) = self.probing.pop_front() else { break };
-            let Some(flow) = self.table.get_mut(place).filter(|flow| flow.serial == serial) else { continue };
+        let Limits { probes, probe_bytes, .. } = self.limits;
+        while let Some(place) = self.pool.too_many(probes, probe_bytes, &mut self.table) {
+            let Some(flow) = self.table.get_mut(place) else { continue };
             let Some(mut probe) = flow.probe.take() else { continue };
-            if !flow.decided {
-                self.counters.probes_given_up += 1;
-                self.mind.identify(flow, &mut probe, true);
-                flow.decided = true;
-            } else {
-                self.mind.restate(flow, &probe);
-            }
-            self.held -= 1;
-            self.spare.push(probe);
+            self.counters.probes_given_up += u64::from(!flow.decided);
+            self.let_go |= !flow.decided;
+            self.mind.settle(flow, &mut probe);
+            self.pool.give_back(probe);
         }
     }
 
     /// A flow has ended: what is known of it is told.
     fn end(&mut self, mut flow: Flow, sink: &mut impl Sink) {
         if let Some(mut probe) = flow.probe.take() {
-            if !flow.decided {
-                probe.believe();
-                self.mind.identify(&mut flow, &mut probe, true);
-            } else {
-                self.mind.restate(&mut flow, &probe);
-            }
-            self.held -= 1;
-            if self.spare.len() < 1024 {
-                self.spare.push(probe);
-            }
+            self.mind.settle(&mut flow, &mut probe);
+            self.pool.give_back(probe);
         }
         self.mind.conclude(&mut flow);
         sink.flow(&flow, self.mind.catalogue);
@@ -337,10 +351,15 @@ impl Worker {
 
     /// Tells what is odd about a packet without a flow, a bounded number of times.
     fn odd_packet(&mut self, odd: Anomalies, time: Nanos, sink: &mut impl Sink) {
+        if self.now / MINUTE != self.minute {
+            self.minute = self.now / MINUTE;
+            self.told = [0; Anomaly::ALL.len()];
+        }
         for anomaly in odd.iter() {
-            let count = &mut self.counters.anomalies[anomaly as usize];
-            *count += 1;
-            if *count <= TOLD {
+            self.counters.anomalies[anomaly as usize] += 1;
+            let told = &mut self.told[anomaly as usize];
+            if *told < TOLD {
+                *told += 1;
                 sink.anomaly(&AnomalyEvent { anomaly, time, flow: None });
             }
         }

@@ -55,6 +55,8 @@ pub(crate) struct Probe {
     /// Packets with payload so far.
     segments: u32,
     most_datagram_bytes: usize,
+    /// Its weight as the pool knows it.
+    pub(super) weighed: usize,
 }
 
 impl Probe {
@@ -124,8 +126,17 @@ impl Probe {
         if pushed.conflict {
             odd.add(Anomaly::OverlapConflict);
         }
+        if pushed.crowded {
+            odd.add(Anomaly::StreamHoles);
+        }
         let acknowledged = segment.flags.ack() && beginning.streams[way.back().index()].acknowledge(segment.ack);
         pushed.grown || acknowledged
+    }
+
+    /// Bytes that its buffers take.
+    pub(super) fn weight(&self) -> usize {
+        let Beginning { streams, datagrams, .. } = &self.beginning;
+        streams.iter().map(Prefix::weight).sum::<usize>() + datagrams.iter().map(Vec::capacity).sum::<usize>()
     }
 
     /// Nothing more will come: what is there has to do.

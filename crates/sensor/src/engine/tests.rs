@@ -261,3 +261,139 @@ fn many_beginnings_are_held_within_bounds() {
     assert_eq!(seen.flows.len(), 1000);
     assert!(seen.counters.probes_given_up >= 300, "{:?}", seen.counters);
 }
+
+#[test]
+fn many_holes_hide_nothing() {
+    let mut session = Session::open(1000);
+    let line = [BOT, &[b'\n'; 60]].concat();
+    for at in (2..100).step_by(2) {
+        session.client_at(at, &line[at as usize..][..1]);
+    }
+    for (index, part) in line.chunks(10).enumerate() {
+        session.client_at(index as u32 * 10, part);
+    }
+    let seen = found(&session);
+    assert!(seen.anomalies.contains(&Anomaly::StreamHoles));
+}
+
+#[test]
+fn forged_syns_before_and_after_the_handshake_hide_nothing() {
+    let mut before = Session::open(1000);
+    before.step(true, 0x5000_0000, 0, SYN, b"").ttl = 3;
+    let forged = before.steps.pop().unwrap();
+    before.steps.insert(1, forged);
+    before.client(BOT);
+    assert!(found(&before).anomalies.contains(&Anomaly::HandshakeMismatch));
+
+    let mut reset = Session::open(1000);
+    reset.step(true, 1001, 0, RST, b"").ttl = 3;
+    reset.step(true, 0x5000_0000, 0, SYN, b"").ttl = 3;
+    reset.client(BOT);
+    assert!(found(&reset).anomalies.contains(&Anomaly::LowTtl));
+}
+
+#[test]
+fn a_new_connection_of_which_one_side_is_seen_begins_anew() {
+    let mut first = Session::open(1000);
+    first.client(b"GET / HTTP/1.0\r\n\r\n");
+    first.step(true, 1019, 9001, RST, b"");
+    first.steps.retain(|step| step.from_client);
+    let mut second = Session::open(0x5000_0000);
+    second.client(BOT);
+    second.steps.retain(|step| step.from_client);
+    let seen = sense(&[first.frames(), second.frames()].concat(), Limits::default());
+    let ids: Vec<&str> = seen.flows.iter().map(|(id, _)| id.as_str()).collect();
+    assert_eq!(ids, ["", "irc"]);
+}
+
+#[test]
+fn a_forged_checksum_of_zero_does_not_mislead() {
+    let mut session = Session::open(1000);
+    session.client_at(0, DECOY);
+    session.client(BOT);
+    let mut frames = session.frames();
+    // The checksum is 16 bytes into the TCP header, behind Ethernet and IPv4.
+    frames[3][14 + 20 + 16..14 + 20 + 18].copy_from_slice(&[0, 0]);
+    let seen = sense(&frames, Limits::default());
+    assert!(seen.evidence("irc").contains("#botnet"));
+    assert_eq!(seen.anomalies, [Anomaly::OverlapConflict]);
+}
+
+#[test]
+fn a_flood_of_beginnings_does_not_push_out_conversations() {
+    let mut session = Session::open(1000);
+    session.client(&BOT[..10]);
+    session.server(b":server NOTICE * :hello\r\n");
+    let mut frames = session.frames();
+    for host in 0..2000_u16 {
+        let src = [10, 7, (host >> 8) as u8, host as u8];
+        frames.push(ethernet(0x0800, &ipv4(17, src.into(), SERVER, 64, &udp(5000, 6000, &[0x99; 7]))));
+    }
+    let talked = session.steps.len();
+    session.client(&BOT[10..]);
+    frames.extend(session.frames().split_off(talked));
+    let seen = sense(&frames, Limits { probes: 64, ..Limits::default() });
+    assert!(seen.flows.iter().any(|(id, evidence)| id == "irc" && evidence.contains("#botnet")));
+    assert!(seen.counters.probes_given_up > 1000);
+    assert!(seen.anomalies.contains(&Anomaly::BeginningsFull));
+}
+
+#[test]
+fn time_that_one_packet_alone_skips_does_not_pass() {
+    let mut session = Session::open(1000);
+    session.client(&BOT[..10]);
+    session.client(&BOT[10..]);
+    let frames = session.frames();
+    let mut sensor = crate::engine::Sensor::new(Limits::default(), crate::apps::Catalogue::bundled());
+    let mut seen = Seen::default();
+    let base = 1_700_000_000_000_000_000_u64;
+    for (index, data) in frames.iter().enumerate() {
+        let time = if index == 4 { u64::MAX } else { base + index as u64 };
+        let link = crate::capture::LinkType(1);
+        sensor.packet(&crate::capture::Packet { time, link, wire_len: data.len() as u32, data }, &mut seen);
+    }
+    sensor.finish(&mut seen);
+    assert!(seen.evidence("irc").contains("#botnet"));
+    assert_eq!(seen.anomalies, [Anomaly::TimeJump]);
+}
+
+/// A DNS message about `web.whatsapp.com`, perhaps with the answer that it is at [`SERVER`].
+fn about_whatsapp(id: u16, answer: bool) -> Vec<u8> {
+    let mut message = id.to_be_bytes().to_vec();
+    message.extend([
+        if answer { 0x81 } else { 1 },
+        if answer { 0x80 } else { 0 },
+        0,
+        1,
+        0,
+        u8::from(answer),
+        0,
+        0,
+        0,
+        0,
+    ]);
+    message.extend(b"\x03web\x08whatsapp\x03com\0\0\x01\0\x01");
+    if answer {
+        message.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 1, 0, 0, 4]);
+        message.extend(SERVER.octets());
+    }
+    message
+}
+
+#[test]
+fn names_are_believed_when_asked_for_and_before_the_flow() {
+    let resolver = std::net::Ipv4Addr::new(10, 1, 1, 1);
+    let question = ethernet(0x0800, &ipv4(17, CLIENT, resolver, 64, &udp(4000, 53, &about_whatsapp(7, false))));
+    let answer = |id| ethernet(0x0800, &ipv4(17, resolver, CLIENT, 64, &udp(53, 4000, &about_whatsapp(id, true))));
+    let mut session = Session::open(1000);
+    session.client(&[0x80; 50]);
+    let last = |frames: &[&[Vec<u8>]]| {
+        let flows = sense(&frames.concat(), Limits::default()).flows;
+        flows.iter().filter(|(_, evidence)| evidence.contains("looked up")).count()
+    };
+    let frames = session.frames();
+    assert_eq!(last(&[&[question.clone(), answer(7)], &frames]), 1);
+    assert_eq!(last(&[&[answer(7)], &frames]), 0, "nobody asked");
+    assert_eq!(last(&[&[question.clone(), answer(8)], &frames]), 0, "another question was asked");
+    assert_eq!(last(&[&frames, &[question, answer(7)]]), 0, "it was looked up afterwards");
+}

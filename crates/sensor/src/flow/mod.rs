@@ -67,6 +67,10 @@ pub struct Flow {
     /// What hints gave.
     pub names: Option<Box<Names>>,
     pub(crate) tcp: Tcp,
+    /// Hop limits of the first datagrams, by [`Way::index`]; 0 before there was one.
+    ttls: [u8; 2],
+    /// What the server's address was known as when the flow began.
+    pub(crate) remembered: Option<(App, Box<str>)>,
     pub(crate) probe: Option<Box<Probe>>,
     /// Named or given up; what is still kept of it is watched for contradictions.
     pub(crate) decided: bool,
@@ -97,6 +101,8 @@ impl Flow {
             platform: None,
             names: None,
             tcp: Tcp::default(),
+            ttls: [0; 2],
+            remembered: None,
             probe: None,
             decided: false,
             named_by: None,
@@ -116,6 +122,15 @@ impl Flow {
     /// Whether both ends have spoken (and TCP's handshake is done, where it was seen).
     pub(crate) fn established(&self) -> bool {
         self.packets[0] > 0 && self.packets[1] > 0 && (self.packets[0] + self.packets[1] > 2)
+    }
+
+    /// Whether a datagram comes from much nearer or farther than the first of its direction.
+    pub(crate) fn odd_ttl(&mut self, way: Way, ttl: u8) -> bool {
+        let first = &mut self.ttls[way.index()];
+        if *first == 0 {
+            *first = ttl;
+        }
+        self.protocol == 17 && first.abs_diff(ttl) > tcp::LOW_TTL
     }
 
     /// How long it may be silent before it has ended.

@@ -38,6 +38,8 @@ pub(crate) struct Table {
     due: Vec<(u32, u32)>,
     /// The second up to which the wheel was turned.
     swept: u64,
+    /// Entries in the wheel, at most.
+    scheduled: usize,
     hand: usize,
     most: usize,
 }
@@ -52,6 +54,7 @@ impl Table {
             wheel: std::array::from_fn(|_| Vec::new()),
             due: Vec::new(),
             swept: 0,
+            scheduled: 0,
             hand: 0,
             most: most.clamp(1, u32::MAX as usize / 2),
         }
@@ -92,7 +95,7 @@ impl Table {
             Some(flow) => hasher.hash_one(flow.key),
             None => 0,
         });
-        self.schedule(place, generation, now + (WHEEL as u64 - 1) * SECOND, now);
+        self.schedule(place, generation, now.saturating_add((WHEEL as u64 - 1) * SECOND), now);
         Place(place)
     }
 
@@ -110,13 +113,25 @@ impl Table {
         let soonest = (now / SECOND).max(self.swept) + 1;
         let second = (when / SECOND + 1).clamp(soonest, soonest + WHEEL as u64 - 2);
         self.wheel[(second % WHEEL as u64) as usize].push((place, generation));
+        self.scheduled += 1;
+        // Flows that have ended leave their entries behind until the wheel has turned.
+        if self.scheduled > 4 * self.most + WHEEL {
+            let slots = &self.slots;
+            let live = |(place, generation): &(u32, u32)| {
+                slots.get(*place as usize).is_some_and(|slot| slot.flow.is_some() && slot.generation == *generation)
+            };
+            self.wheel.iter_mut().for_each(|slot| slot.retain(live));
+            self.scheduled = self.wheel.iter().map(Vec::len).sum();
+        }
     }
 
     /// Takes out the next flow that has been silent for too long, in a fixed order; `None` when there is no other.
     pub(crate) fn expired(&mut self, now: Nanos, limits: &Limits) -> Option<Flow> {
         let until = now / SECOND;
         loop {
-            let Some((place, generation)) = self.due.pop() else {
+            let Some((place, generation)) =
+                self.due.pop().inspect(|_| self.scheduled = self.scheduled.saturating_sub(1))
+            else {
                 if self.swept >= until {
                     return None;
                 }
@@ -165,6 +180,7 @@ impl Table {
         self.wheel.iter_mut().for_each(Vec::clear);
         self.due.clear();
         self.swept = 0;
+        self.scheduled = 0;
         self.hand = 0;
         flows
     }

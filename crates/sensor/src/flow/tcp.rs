@@ -5,7 +5,7 @@ use crate::decode::{Checksum, Decoded, Segment};
 use crate::view::Way;
 
 /// A hop limit this much below the others of its direction is suspicious; routes change by less.
-const LOW_TTL: u8 = 4;
+pub(super) const LOW_TTL: u8 = 4;
 /// How far from what is expected a reset may be: the largest window without scaling, and then some.
 const WINDOW: u32 = 1 << 20;
 
@@ -60,24 +60,28 @@ impl Tcp {
         self.halves[way.index()].next = Some(seq.wrapping_add(1));
     }
 
-    /// Takes a segment into account. `check` says whether its checksum is worth the time; `idle` whether
-    /// the flow has been silent for long.
+    /// Takes a segment into account. `check` says whether its checksum is worth the time.
     pub(crate) fn take(
         &mut self,
         way: Way,
         packet: &Decoded,
         segment: &Segment,
         check: bool,
-        idle: bool,
         odd: &mut Anomalies,
     ) -> Turn {
         let flags = segment.flags;
         if flags.syn()
-            && let Some(turn) = self.syn_turn(way, segment, idle, odd)
+            && let Some(turn) = self.syn_turn(way, segment, odd)
         {
             return turn;
         }
+        if packet.payload_len > 0
+            && let Some(syn) = self.goes_on(way, segment)
+        {
+            return Turn::NewConnection { syn: Some(syn) };
+        }
         let half = &mut self.halves[way.index()];
+        let mut believed = true;
         if check || flags.syn() {
             match packet.checksum() {
                 Checksum::Right => half.right = true,
@@ -87,15 +91,21 @@ impl Tcp {
                     let data = flags.0 & 0x07 == 0;
                     return if data { Turn::Here { believed: false } } else { Turn::Ignored };
                 }
+                // A card that fills in some checksums fills in all of them.
+                Checksum::LeftToCard if half.right => believed = false,
                 _ => {}
             }
         }
-        let mut believed = true;
+        let highest = half.syn_ttl.max(half.data_ttl);
+        if flags.0 & 0x07 != 0 && packet.ttl.saturating_add(LOW_TTL) < highest {
+            odd.add(Anomaly::LowTtl);
+            return Turn::Ignored;
+        }
         if flags.syn() {
             half.syn = Some(segment.seq);
             half.syn_ttl = packet.ttl;
         } else if packet.payload_len > 0 {
-            believed = packet.ttl.saturating_add(LOW_TTL) >= half.syn_ttl;
+            believed &= packet.ttl.saturating_add(LOW_TTL) >= half.syn_ttl;
             if packet.ttl.saturating_add(LOW_TTL) < half.data_ttl {
                 odd.add(Anomaly::LowTtl);
                 believed = false;
@@ -111,7 +121,9 @@ impl Tcp {
         half.fin |= flags.fin();
         let length = packet.payload_len + u32::from(flags.syn()) + u32::from(flags.fin());
         let end = segment.seq.wrapping_add(length);
-        if half.next.is_none_or(|next| end.wrapping_sub(next) as i32 > 0) {
+        // The end of a new handshake says nothing about the old connection.
+        let another = self.pending.is_some_and(|(asker, syn)| asker == way && segment.seq == syn.wrapping_add(1));
+        if !another && half.next.is_none_or(|next| end.wrapping_sub(next) as i32 > 0) {
             half.next = Some(end);
         }
         if packet.payload_len > 0 {
@@ -121,7 +133,28 @@ impl Tcp {
         Turn::Here { believed }
     }
 
-    fn syn_turn(&mut self, way: Way, segment: &Segment, idle: bool, odd: &mut Anomalies) -> Option<Turn> {
+    /// Of several SYNs, the one that was answered counts.
+    fn answer(&mut self, asker: Way, ack: u32, odd: &mut Anomalies) {
+        let half = self.halves[asker.index()];
+        let syn = ack.wrapping_sub(1);
+        let silent = half.syn.is_some_and(|held| half.next == Some(held.wrapping_add(1)));
+        if silent && half.syn != Some(syn) {
+            odd.add(Anomaly::HandshakeMismatch);
+            self.note_syn(asker, syn);
+        }
+    }
+
+    /// Data that goes on after a SYN for a new connection, and does not fit the old one.
+    fn goes_on(&self, way: Way, segment: &Segment) -> Option<u32> {
+        let (_, syn) = self.pending.filter(|(asker, syn)| *asker == way && segment.seq == syn.wrapping_add(1))?;
+        let fits = self.halves[way.index()].next.is_some_and(|next| {
+            let distance = segment.seq.wrapping_sub(next);
+            !(WINDOW..u32::MAX - WINDOW).contains(&distance)
+        });
+        (!fits).then_some(syn)
+    }
+
+    fn syn_turn(&mut self, way: Way, segment: &Segment, odd: &mut Anomalies) -> Option<Turn> {
         let half = self.halves[way.index()];
         if segment.flags.ack() {
             let answered = self.pending.filter(|(asker, seq)| *asker != way && segment.ack == seq.wrapping_add(1));
@@ -131,7 +164,10 @@ impl Tcp {
                 None if self.closed() && half.syn.is_some_and(|syn| syn != segment.seq) => {
                     Some(Turn::NewConnection { syn: None })
                 }
-                None => None,
+                None => {
+                    self.answer(way.back(), segment.ack, odd);
+                    None
+                }
             };
         }
         match half.syn {
@@ -147,8 +183,9 @@ impl Tcp {
                 self.note_syn(way, segment.seq);
                 None
             }
-            // Another SYN: a new connection if this one is over, or as soon as it is answered.
-            _ if self.closed() || idle => Some(Turn::NewConnection { syn: None }),
+            // Another SYN: a new connection if both ends have closed this one, else as soon as it is answered or goes
+            // on: a lone SYN is easily forged.
+            _ if self.halves[0].fin && self.halves[1].fin => Some(Turn::NewConnection { syn: None }),
             _ => {
                 self.pending = Some((way, segment.seq));
                 Some(Turn::Ignored)
@@ -161,7 +198,7 @@ impl Tcp {
         let expected = self.halves[way.index()].next;
         let distance = expected.map_or(0, |next| segment.seq.wrapping_sub(next));
         // Answers to a SYN carry sequence number 0 and the acknowledgement instead.
-        let answer = segment.seq == 0 && segment.flags.ack();
+        let answer = segment.seq == 0 && segment.flags.ack() && expected.is_none();
         if !answer && (WINDOW..u32::MAX - WINDOW).contains(&distance) {
             odd.add(Anomaly::ResetOutOfWindow);
             return Turn::Ignored;
