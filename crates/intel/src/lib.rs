@@ -20,6 +20,7 @@ mod problem;
 pub mod statistics;
 pub mod stix;
 pub mod taxii;
+pub mod technique;
 mod threat;
 pub mod update;
 

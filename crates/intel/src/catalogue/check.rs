@@ -2,8 +2,7 @@
 
 use model::suggest;
 
-use crate::Threat;
-use crate::network;
+use crate::{Threat, network, technique};
 
 /// What is wrong with an entry.
 pub(super) struct Fault {
@@ -35,7 +34,7 @@ pub(super) fn faults(threat: &Threat) -> Vec<Fault> {
     if threat.networks.is_empty() {
         fault("no network".to_owned(), Some("write \"im\" or \"p2p\" where the network is not known"));
     }
-    for id in threat.techniques.iter().filter(|id| !is_technique(id)) {
+    for id in threat.techniques.iter().filter(|id| !technique::is_id(id)) {
         fault(format!("`{id}` is no technique id"), Some("write it like T1566 or T1566.002"));
     }
     for source in &threat.sources {
@@ -70,16 +69,6 @@ pub(super) fn faults(threat: &Threat) -> Vec<Fault> {
 fn is_id(id: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     !id.is_empty() && id.len() <= 64 && id.chars().all(plain) && !id.starts_with('-') && !id.ends_with('-')
-}
-
-/// Whether this has the form of a MITRE ATT&CK technique id: `T1566` or `T1566.002`.
-pub fn is_technique(id: &str) -> bool {
-    let digits = |text: &str, count: usize| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
-    let Some(rest) = id.strip_prefix('T') else { return false };
-    match rest.split_once('.') {
-        None => digits(rest, 4),
-        Some((technique, sub)) => digits(technique, 4) && digits(sub, 3),
-    }
 }
 
 fn is_web(url: &str) -> bool {

@@ -12,8 +12,6 @@ use crate::{Kind, Problem, Threat};
 mod check;
 mod file;
 
-pub use check::is_technique;
-
 /// Files as compiled in: name and text.
 const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/catalogue.rs"));
 

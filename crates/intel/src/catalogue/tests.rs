@@ -90,10 +90,3 @@ fn an_operators_folder_adds_and_replaces() {
     assert!(problems[0].to_string().contains("two.toml:1: threat `a` stands at"), "{problems:?}");
     assert!(Catalogue::load(&folder.path().join("missing")).is_err());
 }
-
-#[test]
-fn technique_ids_are_recognised() {
-    for (id, good) in [("T1566", true), ("T1566.002", true), ("T156", false), ("1566", false), ("T1566.2", false)] {
-        assert_eq!(is_technique(id), good, "{id}");
-    }
-}

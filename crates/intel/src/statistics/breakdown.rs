@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Threat, network};
+use crate::{Threat, network, technique};
 
 /// Most different values of one dimension; more count as `(others)`.
 const MOST_VALUES: usize = 2_000;
@@ -48,8 +48,19 @@ impl Dimension {
     pub fn label(&self, item: &Item) -> String {
         match self.name {
             "network" => network::name(&item.id).to_owned(),
+            "platform" => platform(&item.id).to_owned(),
+            "technique" => match technique::name(&item.id) {
+                Some(name) => format!("{name} {}", item.id),
+                None => item.id.clone(),
+            },
             _ => item.id.clone(),
         }
+    }
+
+    /// The items to be shown: the most frequent. A family of one threat says nothing.
+    pub fn top(&self, most: usize) -> impl Iterator<Item = &Item> {
+        let least = if self.name == "family" { 2 } else { 1 };
+        self.items.iter().filter(move |item| item.count >= least).take(most)
     }
 
     /// Its name as a heading.
@@ -65,6 +76,20 @@ impl Dimension {
             "verdict" => "What was done",
             _ => "Other",
         }
+    }
+}
+
+/// What a platform is called by those who sell it.
+fn platform(id: &str) -> &str {
+    match id {
+        "windows" => "Windows",
+        "macos" => "macOS",
+        "linux" => "Linux",
+        "ios" => "iOS",
+        "android" => "Android",
+        "symbian" => "Symbian",
+        "phone" => "Other phones",
+        other => other,
     }
 }
 

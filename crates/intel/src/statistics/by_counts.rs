@@ -48,8 +48,7 @@ pub fn from_counts(vendor: &Vendor, others: &[Vendor], catalogue: &Catalogue, sp
             for (part, series) in series {
                 let new = series.new_in(period);
                 if new.value.is_some() || new.more_than.is_some() {
-                    let what = part.as_str();
-                    row.others.push(Other { vendor: other.name.clone(), what, new });
+                    row.others.push(Other { vendor: other.name.clone(), what: *part, new });
                 }
             }
         }

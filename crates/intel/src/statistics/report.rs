@@ -2,6 +2,7 @@
 
 use super::breakdown::Breakdown;
 use super::figure::{Figure, Side};
+use super::series::Part;
 use super::{Period, Span};
 use crate::Reference;
 
@@ -136,8 +137,8 @@ pub struct Attacks {
 pub struct Other {
     /// The vendor.
     pub vendor: String,
-    /// What was counted: `im`, `p2p` or `all`.
-    pub what: &'static str,
+    /// What was counted.
+    pub what: Part,
     /// How many were new.
     pub new: Figure,
 }

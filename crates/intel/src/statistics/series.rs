@@ -36,12 +36,21 @@ pub enum Part {
 }
 
 impl Part {
-    /// Its name in notes.
+    /// Its name in reports for programs.
     pub fn as_str(self) -> &'static str {
         match self {
-            Part::Im => "IM",
-            Part::P2p => "P2P",
+            Part::Im => "im",
+            Part::P2p => "p2p",
             Part::All => "all",
+        }
+    }
+
+    /// Its name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Part::Im => "IM threats",
+            Part::P2p => "P2P threats",
+            Part::All => "threats over IM and P2P together",
         }
     }
 
@@ -124,7 +133,7 @@ impl Series {
         let end = usize::try_from(period.last_month_of_year()).unwrap_or(12);
         let begin = end.saturating_sub(usize::try_from(period.step.months()).unwrap_or(12));
         let within = year.contradictions.iter().filter(|(at, _)| (begin + 1..=end).contains(at));
-        within.map(|(_, what)| format!("{}: {what}", self.part.as_str())).collect()
+        within.map(|(_, what)| format!("{}: {what}.", self.part.name())).collect()
     }
 }
 
@@ -171,8 +180,9 @@ impl Year {
         // Each round fills in at least one of 13 totals and 16 differences, or is the last.
         loop {
             let quarters = self.add_up_quarters();
-            let filled = spans.iter().filter(|span| self.fill(**span)).count();
-            if !quarters && filled == 0 {
+            // Months first: a quarter's sum may rest on figures that contradict a total.
+            let filled = spans.iter().any(|span| self.fill(*span));
+            if !quarters && !filled {
                 return;
             }
         }

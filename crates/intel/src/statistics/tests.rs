@@ -118,7 +118,7 @@ fn quarters_follow_from_months_and_running_totals() {
 fn other_vendors_are_shown_beside_and_never_mixed_in() {
     let rows = akonix("2005-10", "2005-11", Step::Month);
     has(&rows[0], &json!({"im": {"new": 19}}));
-    has(&rows[0]["others"][0], &json!({"vendor": "IMlogic", "what": "IM", "new": 292}));
+    has(&rows[0]["others"][0], &json!({"vendor": "IMlogic", "what": "im", "new": 292}));
     has(&rows[1], &json!({"im": {"new": null}}));
     has(&rows[1]["others"][0], &json!({"new": null, "more_than": 300}));
 }

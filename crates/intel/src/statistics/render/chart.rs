@@ -25,7 +25,7 @@ const BOTTOM: f64 = 34.0;
 /// Room that a period's label takes.
 const LABEL: f64 = 58.0;
 /// Bars narrower than this carry no number.
-const NUMBERED: f64 = 15.0;
+const NUMBERED: f64 = 13.0;
 
 /// What fills a gap.
 const HATCHES: &str = "<defs><pattern id=\"unknown\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\" \
@@ -188,12 +188,14 @@ pub(super) fn lines(title: &str, labels: &[String], runs: &[Run<'_>], breaks: &[
     out
 }
 
-/// Horizontal bars with their names before and their numbers behind them.
-pub(super) fn shares(title: &str, items: &[(String, f64)], unit: &str) -> String {
+/// Horizontal bars with their names before and their numbers behind them; per cent of a whole, or the longest fills
+/// the room.
+pub(super) fn shares(title: &str, items: &[(String, f64)], whole: Option<f64>) -> String {
     const ROW: f64 = 24.0;
-    const NAME: f64 = 200.0;
+    const NAME: f64 = 236.0;
     const ROOM: f64 = 460.0;
-    let most = items.iter().map(|(_, value)| *value).fold(1.0, f64::max);
+    let most = whole.unwrap_or_else(|| items.iter().map(|(_, value)| *value).fold(1.0, f64::max));
+    let unit = if whole.is_some() { " %" } else { "" };
     let height = ROW * items.len() as f64 + 4.0;
     let mut out = format!(
         "<svg class=\"shares\" viewBox=\"0 0 {ROOM} {height}\" role=\"img\" aria-label=\"{}\">",
@@ -201,9 +203,9 @@ pub(super) fn shares(title: &str, items: &[(String, f64)], unit: &str) -> String
     );
     for (number, (name, value)) in items.iter().enumerate() {
         let y = ROW * number as f64 + 3.0;
-        let width = ((ROOM - NAME - 64.0) * value / most).max(1.0);
+        let width = ((ROOM - NAME - 52.0) * (value / most).min(1.0)).max(1.0);
         let (x, middle) = (NAME - 8.0, y + 13.5);
-        let shown = escape(&plain(&clipped(name, 32)));
+        let shown = escape(&plain(&clipped(name, 38)));
         out.push_str(&format!(
             "<text class=\"name\" x=\"{x}\" y=\"{middle}\" text-anchor=\"end\">{shown}{}</text>\
              <rect class=\"share\" x=\"{NAME}\" y=\"{y}\" width=\"{width:.1}\" height=\"18\" rx=\"1.5\"/>\

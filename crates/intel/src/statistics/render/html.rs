@@ -7,7 +7,7 @@ use super::super::report::{Report, Row};
 use super::super::{Dimension, Source, Step};
 use super::chart::{self, Run};
 use super::style::SHEET;
-use super::{figure, percent, plain, said};
+use super::{figure, media, other, percent, plain, said};
 use crate::Reference;
 
 /// Items of a dimension that are plotted.
@@ -76,27 +76,27 @@ fn text(text: &str) -> String {
 /// The newest figures at a glance.
 fn cards(report: &Report, page: &mut String) {
     page.push_str("<section class=\"cards\">\n");
-    let newest = |of: fn(&Row) -> &Side| {
-        report.rows.iter().rev().find(|row| of(row).new.value.is_some()).map(|row| (row, of(row)))
-    };
-    type Of = fn(&Row) -> &Side;
-    let media: [(&str, Of); 3] =
-        [("instant messaging", |row| &row.im), ("peer-to-peer", |row| &row.p2p), ("all together", |row| &row.all)];
-    for (name, of) in media {
-        let Some((row, side)) = newest(of) else { continue };
+    for (name, of) in media(report) {
+        let Some(row) = report.rows.iter().rev().find(|row| of(row).0.new.value.is_some()) else { continue };
+        let (side, _) = of(row);
         let below = match side.change_pct() {
             Some(change) => {
-                let class = if change > 0.0 { "up" } else { "down" };
                 let press = side.said.map(|value| format!(" (said: {})", said(value))).unwrap_or_default();
-                format!("<span class=\"{class}\">{}</span> on {}{press}", percent(change), row.period.previous())
+                format!(
+                    "<span class=\"{}\">{}</span> on {}{press}",
+                    direction(change),
+                    percent(change),
+                    row.period.previous()
+                )
             }
-            None => format!("{} not known", row.period.previous()),
+            None => format!("{} is not known", row.period.previous()),
         };
-        card(&format!("{} {name}, {}", capital(report.source), row.period), &figure(&side.new), &below, page);
+        card(&format!("{name}, {}", row.period), &figure(&side.new), &below, page);
     }
-    if let Some(row) = report.rows.iter().rev().find(|row| row.year.im.value.is_some()) {
+    let total = report.rows.iter().rev().find(|row| row.year.im.value.is_some());
+    if let Some(row) = total.filter(|row| row.period.step != Step::Year) {
         let below = row.year.im.how.as_deref().map(text).unwrap_or_else(|| format!("to the end of {}", row.period));
-        card(&format!("IM in {} to date", row.period.year()), &figure(&row.year.im), &below, page);
+        card(&format!("IM in {}", row.period.year()), &figure(&row.year.im), &below, page);
     }
     if report.source == Source::Journal {
         let sum = |of: fn(&super::super::Attacks) -> u64| {
@@ -112,9 +112,18 @@ fn cards(report: &Report, page: &mut String) {
 
 fn capital(source: Source) -> &'static str {
     match source {
-        Source::Counts => "New threats,",
-        Source::Catalogue => "First seen,",
-        Source::Journal => "Attacks,",
+        Source::Counts => "New threats",
+        Source::Catalogue => "First seen",
+        Source::Journal => "Attacks",
+    }
+}
+
+/// More is worse.
+fn direction(change: f64) -> &'static str {
+    match change {
+        _ if change > 0.0 => "up",
+        _ if change < 0.0 => "down",
+        _ => "same",
     }
 }
 
@@ -148,13 +157,13 @@ fn by_period(report: &Report, page: &mut String) {
         page.push_str("<h2>Nothing is known of this time</h2>\n<p>Name another source or other months.</p>\n");
         return;
     }
-    let title = format!("{} a {}", capital(report.source).trim_end_matches(','), report.span.first.step.as_str());
+    let title = format!("{} a {}", capital(report.source), report.span.first.step.as_str());
     page.push_str(&format!("<h2>{}</h2>\n<figure>{}", text(&title), chart::bars(&title, &labels(report), &runs)));
-    legend(&runs, page);
+    legend(&runs, true, page);
     page.push_str("</figure>\n");
 }
 
-fn legend(runs: &[Run<'_>], page: &mut String) {
+fn legend(runs: &[Run<'_>], gaps: bool, page: &mut String) {
     page.push_str("<ul class=\"legend\">");
     for run in runs {
         page.push_str(&format!("<li><i class=\"{}\"></i>{}</li>", run.class, text(run.name)));
@@ -163,7 +172,7 @@ fn legend(runs: &[Run<'_>], page: &mut String) {
     if shown(|figure| figure.how.is_some()) {
         page.push_str("<li><i class=\"computed\"></i>computed</li>");
     }
-    if shown(|figure| figure.value.is_none()) {
+    if gaps && shown(|figure| figure.value.is_none()) {
         page.push_str("<li><i class=\"gap\"></i>unknown</li>");
     }
     page.push_str("</ul>");
@@ -185,7 +194,7 @@ fn through_years(report: &Report, page: &mut String) {
         "<h2>{title}</h2>\n<p>The total since January; where it is unknown the line is broken.</p>\n<figure>{}",
         chart::lines(title, &labels(report), &runs, &breaks)
     ));
-    legend(&runs, page);
+    legend(&runs, false, page);
     page.push_str("</figure>\n");
 }
 
@@ -201,15 +210,17 @@ fn divided(report: &Report, page: &mut String) {
     page.push_str(&format!("<h2>How they divide</h2>\n<p>Of {} {of}</p>\n<div class=\"divided\">\n", breakdown.of));
     for dimension in &breakdown.dimensions {
         let items = most_frequent(dimension);
+        if items.is_empty() {
+            continue;
+        }
         let title = dimension.title();
-        page.push_str(&format!("<div><h3>{}</h3>{}</div>\n", text(title), chart::shares(title, &items, "")));
+        page.push_str(&format!("<div><h3>{}</h3>{}</div>\n", text(title), chart::shares(title, &items, None)));
     }
     page.push_str("</div>\n");
 }
 
 fn most_frequent(dimension: &Dimension) -> Vec<(String, f64)> {
-    let shown = dimension.items.iter().take(SHOWN);
-    shown.map(|item| (dimension.label(item), item.count as f64)).collect()
+    dimension.top(SHOWN).map(|item| (dimension.label(item), item.count as f64)).collect()
 }
 
 /// What the vendor said of networks.
@@ -221,93 +232,107 @@ fn vendor_shares(report: &Report, page: &mut String) {
     page.push_str("<h2>By network, as the vendor said</h2>\n<div class=\"divided\">\n");
     for row in said {
         let title = row.period.to_string();
-        page.push_str(&format!("<div><h3>{title}</h3>{}</div>\n", chart::shares(&title, &row.shares, " %")));
+        page.push_str(&format!("<div><h3>{title}</h3>{}</div>\n", chart::shares(&title, &row.shares, Some(100.0))));
     }
     page.push_str("</div>\n");
 }
 
+/// Which columns of the table have anything in them.
+#[derive(Clone, Copy)]
+struct Columns {
+    said: bool,
+    /// Of the same period a year before; for years that is the one before.
+    year_ago: bool,
+    /// The running total; for years that is the figure itself.
+    total: bool,
+}
+
+impl Columns {
+    fn of(report: &Report) -> Columns {
+        let any =
+            |of: fn(&Side) -> bool| report.rows.iter().any(|row| [&row.im, &row.p2p, &row.all].into_iter().any(of));
+        let years = report.span.first.step == Step::Year;
+        Columns {
+            said: any(|side| side.said.is_some()),
+            year_ago: !years && any(|side| side.year_before.value.is_some()),
+            total: !years,
+        }
+    }
+
+    fn titles(self) -> Vec<&'static str> {
+        let mut titles = vec!["new", "before", "change"];
+        titles.extend(self.said.then_some("said"));
+        titles.extend(self.year_ago.then_some(["year ago", "change"]).into_iter().flatten());
+        titles.extend(self.total.then_some("to date"));
+        titles
+    }
+
+    fn cells(self, side: &Side, total: &Figure) -> String {
+        let mut cells =
+            format!("<td class=\"new first\">{}</td><td>{}</td>", explained(&side.new), explained(&side.previous));
+        cells.push_str(&changed(side.change_pct()));
+        if self.said {
+            cells.push_str(&format!("<td>{}</td>", side.said.map(said).unwrap_or_default()));
+        }
+        if self.year_ago {
+            cells.push_str(&format!("<td>{}</td>{}", explained(&side.year_before), changed(side.change_year_pct())));
+        }
+        if self.total {
+            cells.push_str(&format!("<td>{}</td>", explained(total)));
+        }
+        cells
+    }
+}
+
+/// What became of attacks: the columns of a report from the journal.
+const BECAME: [&str; 5] = ["stopped", "released", "people", "reached", "senders"];
+
 fn figures(report: &Report, page: &mut String) {
-    let all = report.rows.iter().any(|row| row.all.is_known());
-    let p2p = report.source != Source::Journal;
-    type Of = fn(&Row) -> (&Side, &Figure);
-    let mut media: Vec<(&str, Of)> = vec![("Instant messaging", |row| (&row.im, &row.year.im))];
-    if p2p {
-        media.push(("Peer-to-peer", |row| (&row.p2p, &row.year.p2p)));
-    }
-    if all {
-        media.push(("All together", |row| (&row.all, &row.year.all)));
-    }
-    let said = report.rows.iter().any(|row| [&row.im, &row.p2p, &row.all].iter().any(|side| side.said.is_some()));
-    let columns = if said { 7 } else { 6 };
+    let (columns, media) = (Columns::of(report), media(report));
+    let journal = report.source == Source::Journal;
+    let titles = columns.titles();
     page.push_str("<h2>Figures</h2>\n<div class=\"scroll\"><table>\n<thead>\n<tr><th></th>");
     for (name, _) in &media {
-        page.push_str(&format!("<th class=\"first\" colspan=\"{columns}\">{name}</th>"));
+        page.push_str(&format!("<th class=\"first\" colspan=\"{}\">{name}</th>", titles.len()));
     }
-    if report.source == Source::Journal {
-        page.push_str("<th class=\"first\" colspan=\"5\">What became of them</th>");
+    if journal {
+        page.push_str(&format!("<th class=\"first\" colspan=\"{}\">What became of them</th>", BECAME.len()));
     }
-    page.push_str(&format!("</tr>\n<tr><th>{}</th>", capital_step(report.span.first.step)));
+    page.push_str(&format!("</tr>\n<tr><th>{}</th>", report.span.first.step.as_str()));
     for _ in &media {
-        page.push_str("<th class=\"first\">new</th><th>before</th><th>change</th>");
-        if said {
-            page.push_str("<th>said</th>");
-        }
-        page.push_str("<th>year ago</th><th>change</th><th>to date</th>");
+        page.push_str(&group("th", titles.iter().copied()));
     }
-    if report.source == Source::Journal {
-        page.push_str(
-            "<th class=\"first\">stopped</th><th>released</th><th>people</th><th>reached</th><th>senders</th>",
-        );
+    if journal {
+        page.push_str(&group("th", BECAME));
     }
     page.push_str("</tr>\n</thead>\n<tbody>\n");
     for row in &report.rows {
         page.push_str(&format!("<tr><td>{}</td>", row.period));
         for (_, of) in &media {
             let (side, total) = of(row);
-            cells(side, total, said, page);
+            page.push_str(&columns.cells(side, total));
         }
-        if report.source == Source::Journal {
+        if journal {
             let counts =
                 row.attacks.map(|a| [a.stopped, a.released, a.people, a.reached, a.senders].map(|n| n.to_string()));
             let counts = counts.unwrap_or_else(|| std::array::from_fn(|_| "–".to_owned()));
-            for (number, count) in counts.iter().enumerate() {
-                page.push_str(&format!("<td{}>{count}</td>", if number == 0 { " class=\"first\"" } else { "" }));
-            }
+            page.push_str(&group("td", counts.iter().map(String::as_str)));
         }
         page.push_str("</tr>\n");
     }
     page.push_str("</tbody>\n</table></div>\n");
 }
 
-fn capital_step(step: Step) -> &'static str {
-    match step {
-        Step::Month => "Month",
-        Step::Quarter => "Quarter",
-        Step::Year => "Year",
-    }
-}
-
-fn cells(side: &Side, total: &Figure, with_said: bool, page: &mut String) {
-    page.push_str(&format!(
-        "<td class=\"new first\">{}</td><td>{}</td>",
-        explained(&side.new),
-        explained(&side.previous)
-    ));
-    page.push_str(&changed(side.change_pct()));
-    if with_said {
-        page.push_str(&format!("<td>{}</td>", side.said.map(said).unwrap_or_default()));
-    }
-    page.push_str(&format!("<td>{}</td>", explained(&side.year_before)));
-    page.push_str(&changed(side.change_year_pct()));
-    page.push_str(&format!("<td>{}</td>", explained(total)));
+/// Cells that belong together, set off from those before.
+fn group<'a>(tag: &str, cells: impl IntoIterator<Item = &'a str>) -> String {
+    let first = |number: usize| if number == 0 { " class=\"first\"" } else { "" };
+    cells.into_iter().enumerate().map(|(number, cell)| format!("<{tag}{}>{cell}</{tag}>", first(number))).collect()
 }
 
 fn changed(change: Option<f64>) -> String {
     match change {
         None => "<td>–</td>".to_owned(),
-        Some(value) => {
-            format!("<td class=\"{}\">{}</td>", if value > 0.0 { "up" } else { "down" }, percent(value))
-        }
+        Some(value) => format!("<td class=\"{}\">{}</td>", direction(value), percent(value)),
     }
 }
 
@@ -323,8 +348,7 @@ fn notes(report: &Report, page: &mut String) {
     page.push_str("<h2>Notes</h2>\n<ul class=\"notes\">\n");
     let mut before = Vec::new();
     for row in &report.rows {
-        let others =
-            row.others.iter().map(|other| format!("{} counted {} {}.", other.vendor, figure(&other.new), other.what));
+        let others = row.others.iter().map(other);
         for note in row.notes.iter().cloned().chain(others) {
             // What is said of several months is said once.
             if !before.contains(&note) {

@@ -50,7 +50,7 @@ fn one(report: &Report, row: &Row) -> Value {
     if !row.others.is_empty() {
         let other = |other: &super::super::report::Other| {
             json!({
-                "vendor": other.vendor, "what": other.what, "new": other.new.value, "more_than": other.new.more_than,
+                "vendor": other.vendor, "what": other.what.as_str(), "new": other.new.value, "more_than": other.new.more_than,
                 "basis": other.new.basis,
             })
         };

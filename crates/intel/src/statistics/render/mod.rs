@@ -13,19 +13,51 @@ pub use html::html;
 pub use json::json;
 pub use table::{Look, table};
 
-use super::Figure;
+use super::report::{Other, Report, Row};
+use super::{Figure, Side};
 
 /// A number of per cent for people: signed, without a needless decimal.
 fn percent(value: f64) -> String {
     match value {
-        _ if value.fract() == 0.0 => format!("{value:+.0} %"),
-        _ => format!("{value:+.1} %"),
+        0.0 => "0 %".to_owned(),
+        _ if value.fract() == 0.0 => format!("{} %", signed(format!("{value:+.0}"))),
+        _ => format!("{} %", signed(format!("{value:+.1}"))),
     }
 }
 
 /// A number of per cent as the press would say it.
 fn said(value: f64) -> String {
-    format!("{} %", if value.fract() == 0.0 { format!("{value:+.0}") } else { format!("{value:+}") })
+    format!("{} %", signed(format!("{value:+}")))
+}
+
+/// With a minus in place of a hyphen.
+fn signed(number: String) -> String {
+    number.replacen('-', "−", 1)
+}
+
+/// A row's figures of one medium, and its running total.
+type Of = fn(&Row) -> (&Side, &Figure);
+
+/// The media of which a report knows anything, with their names.
+fn media(report: &Report) -> Vec<(&'static str, Of)> {
+    let media: [(&str, Of); 3] = [
+        ("Instant messaging", |row| (&row.im, &row.year.im)),
+        ("Peer-to-peer", |row| (&row.p2p, &row.year.p2p)),
+        ("IM, P2P and chat together", |row| (&row.all, &row.year.all)),
+    ];
+    let known = |of: &Of| report.rows.iter().any(|row| of(row).0.is_known());
+    // A report of which nothing is known says so of instant messaging.
+    media
+        .into_iter()
+        .enumerate()
+        .filter(|(number, (_, of))| *number == 0 || known(of))
+        .map(|(_, medium)| medium)
+        .collect()
+}
+
+/// What another vendor counted, in a sentence.
+fn other(other: &Other) -> String {
+    format!("{} counted {} {}.", other.vendor, figure(&other.new), other.what.name())
 }
 
 /// A figure for people: an asterisk where it is computed, a dash where it is unknown.

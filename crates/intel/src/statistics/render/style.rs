@@ -28,6 +28,7 @@ h3 { font-size: 14px; margin: 0 0 4px; color: var(--soft); font-weight: 600; }
 h2 + p { margin: 0 0 10px; color: var(--soft); font-size: 14px; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(200px, 1fr)); gap: 14px; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 6px; padding: 14px 16px; }
+.card { display: flex; flex-direction: column; }
 .card p { margin: 0; font-size: 13px; color: var(--soft); }
 .card .value { font-size: 32px; line-height: 1.2; font-weight: 650; color: var(--ink); font-variant-numeric: tabular-nums; }
 .up { color: var(--up); } .down { color: var(--down); }
@@ -60,7 +61,7 @@ table { border-collapse: collapse; width: 100%; font-size: 13.5px; font-variant-
 th { font-weight: 600; color: var(--soft); text-align: right; padding: 5px 8px; border-bottom: 1px solid var(--line); white-space: nowrap; }
 thead tr:first-child th { border-bottom: 0; text-align: left; color: var(--ink); }
 td { text-align: right; padding: 5px 8px; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; }
+th:first-child, td:first-child { text-align: left; text-transform: capitalize; }
 td.new { font-weight: 650; } td.first, th.first { border-left: 1px solid var(--line); }
 td abbr { text-decoration: none; cursor: help; }
 .notes { padding-left: 18px; margin: 6px 0; font-size: 14px; } .notes li { margin: 3px 0; }

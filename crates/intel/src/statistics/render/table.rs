@@ -3,7 +3,7 @@
 use super::super::figure::Side;
 use super::super::report::Report;
 use super::super::{Dimension, Source};
-use super::{figure, percent, plain, said, spark};
+use super::{figure, media, other, percent, plain, said, spark};
 
 /// Items of a dimension that are shown.
 const SHOWN: usize = 6;
@@ -34,25 +34,25 @@ pub fn table(report: &Report, look: Look) -> String {
         Source::Counts | Source::Catalogue => rows(report, paint, &mut out),
     }
     sparklines(report, paint, &mut out);
-    divided(report, paint, &mut out);
+    divided(report, paint, look, &mut out);
     notes(report, paint, look.width, &mut out);
     out.push(String::new());
     out.join("\n")
 }
 
 fn rows(report: &Report, paint: Paint, out: &mut Vec<String>) {
-    let all = report.rows.iter().any(|row| row.all.is_known());
+    let media = media(report);
     let mut head = format!("{:<8}", "");
     let mut under = format!("{:<8}", report.span.first.step.as_str());
-    for title in ["IM", "P2P"].into_iter().chain(all.then_some("all together")) {
+    for (title, _) in &media {
         head.push_str(&format!("  {title:<38}"));
         under.push_str(&format!("  {:>6}{:>8}{:>10}{:>7}{:>7}", "new", "before", "change", "said", "year"));
     }
     out.extend([paint.dim(head.trim_end()), paint.dim(&under)]);
     for row in &report.rows {
         let mut line = format!("{:<8}", row.period.to_string());
-        let sides = [(&row.im, &row.year.im), (&row.p2p, &row.year.p2p)];
-        for (side, total) in sides.into_iter().chain(all.then_some((&row.all, &row.year.all))) {
+        for (_, of) in &media {
+            let (side, total) = of(row);
             let new = paint.bold(&format!("{:>6}", figure(&side.new)));
             let said = side.said.map(said).unwrap_or_default();
             line.push_str(&format!(
@@ -112,7 +112,7 @@ fn sparklines(report: &Report, paint: Paint, out: &mut Vec<String>) {
     }
 }
 
-fn divided(report: &Report, paint: Paint, out: &mut Vec<String>) {
+fn divided(report: &Report, paint: Paint, look: Look, out: &mut Vec<String>) {
     if report.breakdown.of == 0 {
         return;
     }
@@ -121,16 +121,21 @@ fn divided(report: &Report, paint: Paint, out: &mut Vec<String>) {
         Source::Counts | Source::Catalogue => "catalogue entries first seen then".to_owned(),
     };
     out.extend([String::new(), paint.bold(&format!("How {} {of} divide", report.breakdown.of))]);
+    const INDENT: usize = 28;
     for dimension in &report.breakdown.dimensions {
-        out.push(format!("  {:<26}{}", dimension.title(), items(dimension)));
+        let lines = wrapped(&items(dimension), look.width.saturating_sub(INDENT).max(40));
+        for (number, line) in lines.iter().enumerate().filter(|(_, line)| !line.is_empty()) {
+            let title = if number == 0 { dimension.title() } else { "" };
+            out.push(format!("  {title:<26}{line}"));
+        }
     }
 }
 
+/// The most frequent, each with its number.
 fn items(dimension: &Dimension) -> String {
-    let shown = dimension.items.iter().take(SHOWN);
     let mut items: Vec<String> =
-        shown.map(|item| format!("{} {}", plain(&dimension.label(item)), item.count)).collect();
-    if let Some(more) = dimension.items.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        dimension.top(SHOWN).map(|item| format!("{} {}", item.count, plain(&dimension.label(item)))).collect();
+    if let Some(more) = dimension.top(usize::MAX).count().checked_sub(SHOWN).filter(|more| *more > 0) {
         items.push(format!("{more} more"));
     }
     items.join(" · ")
@@ -139,8 +144,7 @@ fn items(dimension: &Dimension) -> String {
 fn notes(report: &Report, paint: Paint, width: usize, out: &mut Vec<String>) {
     let mut notes: Vec<String> = Vec::new();
     for row in &report.rows {
-        let others =
-            row.others.iter().map(|other| format!("{} counted {} {}.", other.vendor, figure(&other.new), other.what));
+        let others = row.others.iter().map(other);
         notes.extend(row.notes.iter().cloned().chain(others).map(|note| format!("{}: {note}", row.period)));
     }
     notes.extend(report.notes.iter().cloned());
