@@ -76,6 +76,8 @@ pub struct Names {
     pub user_agent: Option<Box<str>>,
     /// The name a DNS flow asks for first, lower case.
     pub query: Option<Box<str>>,
+    /// Services that multicast DNS asks for or announces (DNS-SD, RFC 6763): `_presence._tcp.local`.
+    pub services: Vec<Box<str>>,
     /// Questions of a DNS flow that wait for their answers: message id and a digest of the name.
     pub asked: Vec<(u16, u64)>,
     /// The name under which this client had looked up the server's address.

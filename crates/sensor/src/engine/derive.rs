@@ -13,6 +13,9 @@ use crate::view::{Transport, Way};
 /// Questions of one DNS flow that wait for their answers.
 const MOST_ASKED: usize = 16;
 
+/// Services that are kept of one multicast DNS message.
+const MOST_SERVICES: usize = 8;
+
 /// How far the hints of one flow are.
 #[derive(Debug, Default)]
 pub(super) struct Hints {
@@ -438,6 +441,13 @@ fn take_query(flow: &mut Flow, protocol: AppProto, message: &dns::Message) {
     let names = names(flow, protocol);
     if let Some(question) = message.question() {
         names.query = Some(question.as_str().into());
+    }
+    if protocol == AppProto::Mdns {
+        message.services(|service| {
+            if names.services.len() < MOST_SERVICES {
+                names.services.push(service.into());
+            }
+        });
     }
 }
 

@@ -368,6 +368,11 @@ fn by_names(catalogue: &Catalogue, names: &Names) -> Option<Naming> {
     {
         return naming(app, Confidence::Dns, format!("DNS query {query}"));
     }
+    for service in &names.services {
+        if let Some(app) = catalogue.by_host(service) {
+            return naming(app, Confidence::Dns, format!("DNS-SD service {service}"));
+        }
+    }
     for name in &names.certificate {
         if let Some(app) = catalogue.by_certificate(name) {
             return naming(app, Confidence::Certificate, format!("certificate {name}"));

@@ -397,3 +397,12 @@ fn names_are_believed_when_asked_for_and_before_the_flow() {
     assert_eq!(last(&[&[question.clone(), answer(8)], &frames]), 0, "another question was asked");
     assert_eq!(last(&[&frames, &[question, answer(7)]]), 0, "it was looked up afterwards");
 }
+
+#[test]
+fn services_on_the_local_network_have_names() {
+    let mut message = [0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0].to_vec();
+    message.extend(b"\x09_presence\x04_tcp\x05local\0\0\x0c\0\x01");
+    let packet = ipv4(17, CLIENT, [224, 0, 0, 251].into(), 255, &udp(5353, 5353, &message));
+    let seen = sense(&[ethernet(0x0800, &packet)], Limits::default());
+    assert!(seen.evidence("xmpp").contains("_presence._tcp.local"));
+}
