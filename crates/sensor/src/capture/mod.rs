@@ -17,6 +17,9 @@ use source::Source;
 /// Longer records than this are damage: the largest snapshot length in use is 256 KiB.
 const MOST_RECORD: usize = 1 << 20;
 
+/// The latest time of a packet, in the year 2262: what is added to a time must not run over.
+const LATEST: Nanos = i64::MAX as Nanos;
+
 /// A link-layer type, as <https://www.tcpdump.org/linktypes.html> numbers them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkType(pub u16);
@@ -24,7 +27,7 @@ pub struct LinkType(pub u16);
 /// One captured packet.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet<'a> {
-    /// When, in nanoseconds since the epoch.
+    /// When, in nanoseconds since the epoch; before 2262.
     pub time: Nanos,
     /// How `data` begins.
     pub link: LinkType,

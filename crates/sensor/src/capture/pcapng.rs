@@ -6,7 +6,7 @@
 use std::io::Read;
 
 use super::source::Source;
-use super::{CaptureError, LinkType, MOST_RECORD, Packet};
+use super::{CaptureError, LATEST, LinkType, MOST_RECORD, Packet};
 use crate::lore::Nanos;
 
 const SECTION: u32 = 0x0a0d_0d0a;
@@ -181,7 +181,7 @@ impl Section {
         let interface = self.interfaces.get(id as usize)?;
         let units = u64::from(self.u32(block, 12)) << 32 | u64::from(self.u32(block, 16));
         let time = interface.resolution.nanos(units);
-        let time = time.saturating_add_signed(interface.offset.saturating_mul(1_000_000_000));
+        let time = time.saturating_add_signed(interface.offset.saturating_mul(1_000_000_000)).min(LATEST);
         Some((time, interface.link, self.u32(block, 24), self.u32(block, 20) as usize, 28))
     }
 

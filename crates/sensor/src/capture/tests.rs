@@ -174,3 +174,14 @@ fn a_damaged_capture_gives_what_could_be_read_and_says_where() {
     odd[28 + 4] = 13;
     assert!(matches!(read(&odd).1, Some(CaptureError::Damaged { at: 28, .. })));
 }
+
+#[test]
+fn times_end_before_they_run_over() {
+    let word = u32::to_le_bytes as Word;
+    let mut file = pcapng(word);
+    let fields = [0, u32::MAX, u32::MAX, 3, 3];
+    file.extend(block(word, 6, &[&words(word, &fields)[..], b"end"].concat()));
+    let (packets, error) = read(&file);
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!(packets.last().map(|packet| packet.0), Some(i64::MAX as u64));
+}
