@@ -315,10 +315,6 @@ fn every_line_keeps_the_contract() {
 const CLOSED: &str = "closed client";
 /// Its network or its servers are no more, or no free client of it can be had.
 const GONE: &str = "no client that runs today";
-/// Free clients exist, but Debian has none to record.
-const UNPACKAGED: &str = "no package";
-/// Clients of it that can be had speak it inside TLS, or not at all by default.
-const RARE: &str = "its clients do not speak it in the open by default";
 
 #[test]
 fn the_guide_explains_every_anomaly_and_confidence() {
@@ -352,16 +348,10 @@ const NOT_CAPTURED: &[(&str, &str)] = &[
     ("zoom", CLOSED),
     ("aimini-udp", GONE),
     ("ares", GONE),
-    ("gnutella-http", GONE),
     ("kontiki", GONE),
-    ("sharing-tcp", GONE),
     ("skype-peer", GONE),
     ("television-tcp", GONE),
     ("television-udp", GONE),
-    ("ethereum-rlpx", UNPACKAGED),
-    ("libp2p", UNPACKAGED),
-    ("i2p", RARE),
-    ("syncing-tcp", RARE),
 ];
 
 #[test]
