@@ -14,6 +14,9 @@ const LONGEST_RECORD: u16 = (1 << 14) + 2048;
 const LONGEST_MESSAGE: u32 = 16 * 1024;
 /// Records looked at in one datagram.
 const MOST_RECORDS: usize = 32;
+/// How often a hello that lacks pieces makes way for a later one, each time the datagrams are read: clients have one
+/// more, with a cookie.
+const MOST_RESTARTS: usize = 2;
 /// A handshake message's header, RFC 6347 section 4.2.2.
 const MESSAGE_HEADER: usize = 12;
 
@@ -56,6 +59,7 @@ pub fn looks_like(datagram: &[u8]) -> bool {
 pub fn client_hello<'a>(datagrams: impl Iterator<Item = &'a [u8]>, scratch: &mut Vec<u8>) -> Reading<tls::ClientHello> {
     scratch.clear();
     let mut hello: Option<Message> = None;
+    let mut restarts = 0;
     let mut seen = Seen::Nothing;
     for fragment in datagrams.flat_map(records).filter_map(|record| record.clear_handshake()).flat_map(fragments) {
         if fragment.kind != CLIENT_HELLO {
@@ -66,10 +70,17 @@ pub fn client_hello<'a>(datagrams: impl Iterator<Item = &'a [u8]>, scratch: &mut
         if let Some(whole) = fragment.whole() {
             return answer(whole);
         }
+        if fragment.bytes.is_empty() {
+            continue;
+        }
         // A later one, with a cookie, replaces one that lacks pieces.
-        if hello.as_ref().is_none_or(|hello| hello.sequence < fragment.sequence) {
-            scratch.clear();
-            hello = Message::begin(&fragment, scratch);
+        match &hello {
+            None => hello = Some(Message::begin(&fragment, 0, scratch)),
+            Some(old) if old.sequence < fragment.sequence && restarts < MOST_RESTARTS => {
+                restarts += 1;
+                hello = Some(Message::begin(&fragment, 0, scratch));
+            }
+            Some(_) => {}
         }
         if let Some(hello) = &mut hello {
             hello.take(&fragment, scratch);
@@ -119,13 +130,8 @@ pub fn server_flight<'a>(
                 }
             };
             seen.note(true);
-            let Some(part) = parts.get_mut(slot) else { continue };
-            if part.is_none() {
-                *part = Message::begin(&fragment, scratch);
-            }
-            if let Some(part) = part {
-                part.take(&fragment, scratch);
-            }
+            let Some(part) = parts.get_mut(slot).filter(|_| !fragment.bytes.is_empty()) else { continue };
+            part.get_or_insert_with(|| Message::begin(&fragment, scratch.len(), scratch)).take(&fragment, scratch);
         }
         let [hello, certificate] = &parts;
         if said.is_none()
@@ -264,21 +270,25 @@ struct Message {
 }
 
 impl Message {
-    /// Makes room for the message of which this is a piece.
-    fn begin(fragment: &Fragment, scratch: &mut Vec<u8>) -> Option<Message> {
-        let start = scratch.len();
-        scratch.resize(start + fragment.length as usize, 0);
-        Some(Message { sequence: fragment.sequence, start, length: fragment.length, have: Ranges::default() })
+    /// Makes room for the message of which this is a piece. What stood there before may stay: only what has come is
+    /// ever looked at.
+    fn begin(fragment: &Fragment, start: usize, scratch: &mut Vec<u8>) -> Message {
+        let end = start + fragment.length as usize;
+        if scratch.len() < end {
+            scratch.resize(end, 0);
+        }
+        Message { sequence: fragment.sequence, start, length: fragment.length, have: Ranges::default() }
     }
 
     fn take(&mut self, fragment: &Fragment, scratch: &mut [u8]) {
         if fragment.sequence != self.sequence || fragment.length != self.length {
             return;
         }
-        let from = self.start + fragment.offset as usize;
-        if let Some(place) = scratch.get_mut(from..from + fragment.bytes.len()) {
+        let offset = fragment.offset as usize;
+        let (from, end) = (self.start + offset, offset + fragment.bytes.len());
+        if let Some(place) = scratch.get_mut(from..self.start + end) {
             place.copy_from_slice(fragment.bytes);
-            self.have.add(fragment.offset, fragment.offset + fragment.bytes.len() as u32);
+            self.have.add(offset, end);
         }
     }
 
@@ -354,6 +364,24 @@ mod tests {
         flight.remove(1);
         assert_eq!(read_client(&flight), Reading::More);
         flight.extend(datagrams(&offer(&[5; 20]), 1, 200));
+        assert!(matches!(read_client(&flight), Reading::Is(_)));
+    }
+
+    #[test]
+    fn empty_fragments_and_ever_later_hellos_change_nothing() {
+        let flight = datagrams(&offer(b""), 0, 200);
+        let (first, rest) = flight.split_first().unwrap();
+        let empty = |sequence: u16| {
+            let header = [&[1, 0, 0x40, 0][..], &sequence.to_be_bytes(), &[0; 6]].concat();
+            record_of(22, 0, &header)
+        };
+        let empties = (1..100).map(empty).collect();
+        assert!(matches!(read_client(&[vec![first.clone()], empties, rest.to_vec()].concat()), Reading::Is(_)));
+        // After two restarts, the hello at hand stays.
+        let begun = |sequence| datagrams(&offer(&[5; 20]), sequence, 200)[0].clone();
+        let third = datagrams(&offer(&[5; 20]), 2, 200);
+        let (third, others) = third.split_first().unwrap();
+        let flight = [vec![first.clone(), begun(1), third.clone(), begun(9), begun(10)], others.to_vec()].concat();
         assert!(matches!(read_client(&flight), Reading::Is(_)));
     }
 

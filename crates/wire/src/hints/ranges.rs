@@ -1,55 +1,58 @@
 //! Which parts of a message have come, when its pieces come in any order.
 
-/// Pieces apart from each other that are kept in mind. Chrome cuts a QUIC hello into about ten.
-const MOST: usize = 32;
+/// Bytes that one word of the map stands for.
+const WORD: usize = u64::BITS as usize;
 
-/// A set of byte ranges, sorted and apart from each other.
+/// A set of bytes, of which only the beginning without a gap matters in the end. What comes in order costs a number;
+/// beyond a gap there is a bit for each byte, so that pieces may be as many and as small as the sender likes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ranges {
-    ranges: [(u32, u32); MOST],
-    count: usize,
+    whole: usize,
+    beyond: Vec<u64>,
 }
 
 impl Ranges {
-    /// Adds the bytes from `start` up to `end`. A range too many is dropped: the sender will repeat it or not be read.
-    pub(super) fn add(&mut self, start: u32, end: u32) {
-        if start >= end {
+    /// Adds the bytes from `start` up to `end`, which the caller bounds: an eighth of it may be allocated.
+    pub(super) fn add(&mut self, start: usize, end: usize) {
+        if end <= self.whole || start >= end {
             return;
         }
-        let (mut start, mut end) = (start, end);
-        let mut kept = [(0, 0); MOST];
-        let mut count = 0;
-        let mut placed = false;
-        for &(from, to) in self.ranges.iter().take(self.count) {
-            if to < start || from > end {
-                if from > end && !placed {
-                    placed = true;
-                    put(&mut kept, &mut count, (start, end));
-                }
-                put(&mut kept, &mut count, (from, to));
-            } else {
-                (start, end) = (start.min(from), end.max(to));
-            }
+        if start <= self.whole {
+            self.whole = end;
+            self.catch_up();
+        } else {
+            self.mark(start, end);
         }
-        if !placed {
-            put(&mut kept, &mut count, (start, end));
-        }
-        (self.ranges, self.count) = (kept, count);
     }
 
     /// How many bytes from the very beginning have come without a gap.
     pub(super) fn contiguous(&self) -> usize {
-        match self.ranges.first() {
-            Some(&(0, end)) => end as usize,
-            _ => 0,
+        self.whole
+    }
+
+    fn mark(&mut self, start: usize, end: usize) {
+        let words = end.div_ceil(WORD);
+        if self.beyond.len() < words {
+            self.beyond.resize(words, 0);
+        }
+        let first = start / WORD;
+        for (at, word) in self.beyond.iter_mut().enumerate().take(words).skip(first) {
+            let from = start.saturating_sub(at * WORD);
+            let past = (end - at * WORD).min(WORD);
+            *word |= u64::MAX >> (WORD - (past - from)) << from;
         }
     }
-}
 
-fn put(kept: &mut [(u32, u32); MOST], count: &mut usize, range: (u32, u32)) {
-    if let Some(slot) = kept.get_mut(*count) {
-        *slot = range;
-        *count += 1;
+    /// Takes in what had come beyond the gap that was just closed.
+    fn catch_up(&mut self) {
+        while let Some(word) = self.beyond.get(self.whole / WORD) {
+            let within = self.whole % WORD;
+            let more = (word >> within).trailing_ones() as usize;
+            self.whole += more;
+            if within + more < WORD {
+                return;
+            }
+        }
     }
 }
 
@@ -71,6 +74,10 @@ mod tests {
             (9, 10, 40),
             (3, 7, 40),
             (41, 50, 40),
+            (64, 128, 40),
+            (127, 300, 40),
+            (50, 64, 40),
+            (40, 41, 300),
         ] {
             ranges.add(start, end);
             assert_eq!(ranges.contiguous(), whole, "after {start}..{end}");
@@ -78,12 +85,15 @@ mod tests {
     }
 
     #[test]
-    fn too_many_pieces_are_dropped_at_the_end() {
+    fn pieces_may_be_as_small_and_scattered_as_they_like() {
         let mut ranges = Ranges::default();
-        for piece in (0..1000).rev() {
-            ranges.add(piece * 10, piece * 10 + 5);
+        for odd in (1..2000).step_by(2).rev() {
+            ranges.add(odd, odd + 1);
         }
-        assert_eq!(ranges.contiguous(), 5);
-        assert_eq!(ranges.count, MOST);
+        assert_eq!(ranges.contiguous(), 0);
+        for even in (0..2000).step_by(2) {
+            ranges.add(even, even + 1);
+            assert_eq!(ranges.contiguous(), even + 2);
+        }
     }
 }

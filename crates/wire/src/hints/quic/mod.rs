@@ -26,9 +26,8 @@ use version::Family;
 const LONGEST_HELLO: usize = 16 * 1024;
 /// Packets looked at in one datagram.
 const MOST_PACKETS: usize = 8;
-/// After this many Initials that can't be opened, none will.
-const MOST_FAILURES: u8 = 4;
-/// After this many datagrams without a hello, there is none.
+/// After this many datagrams without a hello, there is none. Nothing else ends the search: what can't be opened may be
+/// anyone's, and the server passes over it too.
 const MOST_DATAGRAMS: u8 = 32;
 /// Google's transport parameter with the user agent.
 const USER_AGENT: u64 = 0x3129;
@@ -45,7 +44,6 @@ pub struct Initials {
     crypto: Crypto,
     user_agent: Option<Box<str>>,
     datagrams: u8,
-    failures: u8,
 }
 
 impl Initials {
@@ -62,7 +60,7 @@ impl Initials {
             return Reading::Not;
         }
         if let Some(public) = header::public(datagram).filter(|_| to_server) {
-            self.speak(public.version);
+            self.renew(public.version);
             return self.take_clear(public.version, public.inside);
         }
         let mut rest = datagram;
@@ -73,7 +71,7 @@ impl Initials {
                 return if lost { Reading::Not } else { Reading::More };
             };
             if packet.version != 0 && to_server {
-                self.speak(packet.version);
+                self.version.get_or_insert(packet.version);
             }
             if to_server && packet.kind == Kind::Initial {
                 match self.take_initial(&packet) {
@@ -94,13 +92,13 @@ impl Initials {
         self.user_agent.as_deref()
     }
 
-    /// The version that the client last spoke.
+    /// The version that the client speaks: that of the last packet which could be read.
     pub fn version(&self) -> Option<u32> {
         self.version
     }
 
     /// Another version after negotiation begins everything anew.
-    fn speak(&mut self, version: u32) {
+    fn renew(&mut self, version: u32) {
         if self.version != Some(version) {
             self.version = Some(version);
             self.keys = None;
@@ -110,12 +108,12 @@ impl Initials {
 
     fn take_initial(&mut self, packet: &Long) -> Reading<tls::ClientHello> {
         if packet.family == Family::GoogleLong {
+            self.renew(packet.version);
             let inside = packet.packet.get(packet.number_at..).unwrap_or_default();
             return self.take_clear(packet.version, inside);
         }
         if !self.open(packet) {
-            self.failures = self.failures.saturating_add(1);
-            return if self.failures >= MOST_FAILURES { Reading::Not } else { Reading::More };
+            return Reading::More;
         }
         match packet.family {
             Family::Ietf | Family::GoogleTls => self.tls_hello(),
@@ -126,11 +124,14 @@ impl Initials {
     /// Opens a packet and takes its CRYPTO frames. The keys come from the connection id of the client's first Initial;
     /// after a Retry they come from the new one.
     fn open(&mut self, packet: &Long) -> bool {
-        let Initials { keys, packet: buffer, crypto, .. } = self;
+        let Initials { version, keys, packet: buffer, crypto, .. } = self;
         let mut attempt = |keys: &Keys| {
             buffer.clear();
             buffer.extend_from_slice(packet.packet);
             let Some(inside) = keys.open(buffer, packet.number_at) else { return false };
+            if version.replace(packet.version) != Some(packet.version) {
+                crypto.clear();
+            }
             // A strange frame ends the packet, and what came before it counts.
             let _ = match packet.family {
                 Family::Ietf => frames::crypto(inside, |offset, bytes| crypto.take(offset, bytes)),
@@ -215,7 +216,7 @@ impl Crypto {
         }
         if let Some(place) = self.bytes.get_mut(start..end) {
             place.copy_from_slice(piece);
-            self.have.add(start as u32, end as u32);
+            self.have.add(start, end);
         }
     }
 
