@@ -66,6 +66,8 @@ const METHODS: &[&str] = &[
     "VERSION-CONTROL",
 ];
 const LONGEST_METHOD: usize = 16;
+/// Empty lines before a request that are passed over (RFC 9112 section 2.2 asks for one at least).
+const MOST_EMPTY_LINES: usize = 4;
 
 /// A request, as far as it was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,14 +87,33 @@ pub struct Response<'a> {
 /// Reads the request at the beginning of a client's stream (RFC 9112). Answers once the head is whole or 8 kB long;
 /// whether it is HTTP at all is decided by the request line.
 pub fn request(stream: &[u8]) -> Reading<Request<'_>> {
-    read_request(stream, stream.len() >= LONGEST_HEAD)
+    request_after_lines(stream, stream.len() >= LONGEST_HEAD)
 }
 
 /// The request so far, for when no more will come: it needs its request line.
 pub fn request_so_far(stream: &[u8]) -> Option<Request<'_>> {
-    match read_request(stream, true) {
+    match request_after_lines(stream, true) {
         Reading::Is(request) => Some(request),
         Reading::More | Reading::Not => None,
+    }
+}
+
+/// Passes over empty lines before the request: servers do, so nothing may hide behind them.
+fn request_after_lines(stream: &[u8], cut: bool) -> Reading<Request<'_>> {
+    let mut left = stream;
+    for _ in 0..MOST_EMPTY_LINES {
+        match left {
+            [b'\r', b'\n', rest @ ..] | [b'\n', rest @ ..] => left = rest,
+            [b'\r'] => return Reading::More,
+            _ => break,
+        }
+    }
+    match read_request(left, cut) {
+        Reading::Is(mut request) => {
+            request.head.end += stream.len() - left.len();
+            Reading::Is(request)
+        }
+        answer => answer,
     }
 }
 
@@ -223,6 +244,7 @@ impl<'a> Response<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Head<'a> {
     fields: &'a [u8],
+    /// Where the body starts.
     end: usize,
 }
 
@@ -363,6 +385,21 @@ mod tests {
             let Reading::Is(request) = request(head.as_bytes()) else { panic!("not read: {head}") };
             assert_eq!(request.host().as_deref(), host, "{head}");
         }
+    }
+
+    #[test]
+    fn empty_lines_before_a_request_do_not_hide_it() {
+        for lines in ["\r\n", "\n", "\r\n\r\n", "\n\r\n\n\r\n"] {
+            let head = format!("{lines}GET /a HTTP/1.1\r\nHost: a.test\r\n\r\n");
+            for cut in 0..head.len() {
+                assert_eq!(request(&head.as_bytes()[..cut]), Reading::More, "cut at {cut}");
+            }
+            let stream = format!("{head}body");
+            let Reading::Is(found) = request(stream.as_bytes()) else { panic!("not read: {head:?}") };
+            assert_eq!((found.host().as_deref(), found.body_start()), (Some("a.test"), head.len()));
+        }
+        assert_eq!(request("\r\n".repeat(9).as_bytes()), Reading::Not);
+        assert_eq!(request(b"\r\n\rGET / HTTP/1.1\r\n"), Reading::Not);
     }
 
     #[test]
