@@ -10,7 +10,7 @@ fuzz_target!(|bytes: &[u8]| {
     if let Some(name) = message.question() {
         safe(name.as_str());
     }
-    let _ = (message.id(), message.is_response(), message.rcode(), message.question_type());
+    let _ = (message.id(), message.is_response(), message.rcode());
     let mut count = 0;
     message.addresses(|_| count += 1);
     assert!(count <= 64);

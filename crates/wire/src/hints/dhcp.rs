@@ -41,12 +41,6 @@ pub fn read(datagram: &[u8]) -> Option<Dhcp<'_>> {
 }
 
 impl<'a> Dhcp<'a> {
-    /// The client's hardware address (6 bytes on Ethernet).
-    pub fn hardware(&self) -> &'a [u8] {
-        let length = self.fixed.get(2).copied().map_or(0, usize::from);
-        self.fixed.get(28..28 + length).unwrap_or_default()
-    }
-
     /// Message type, option 53: 1 discover, 2 offer, 3 request, 5 acknowledgement, 8 inform.
     pub fn message_type(&self) -> Option<u8> {
         match self.option(MESSAGE_TYPE)? {
@@ -137,7 +131,6 @@ mod tests {
         );
         let request = read(&bytes).unwrap();
         assert_eq!((request.message_type(), request.is_reply()), (Some(3), false));
-        assert_eq!(request.hardware(), [0x02, 0, 0x5e, 0x10, 0, 1]);
         assert_eq!((request.vendor_class(), request.host_name()), (Some("MSFT 5.0"), Some("Desk-7")));
         assert_eq!(request.parameters(), Some(&[1, 3, 6, 15][..]));
         assert_eq!(request.address(), Some([192, 0, 2, 7].into()));

@@ -16,8 +16,6 @@ const USERNAME: u16 = 0x0006;
 const ERROR_CODE: u16 = 0x0009;
 const REALM: u16 = 0x0014;
 const SOFTWARE: u16 = 0x8022;
-const FINGERPRINT: u16 = 0x8028;
-const ORIGIN: u16 = 0x802f;
 
 /// What kind of message it is (RFC 8489 section 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,15 +91,6 @@ fn begins(bytes: &[u8]) -> Option<usize> {
     (first < 0x40 && rest.len() >= HEADER - 4).then(|| HEADER + usize::from(u16::from_be_bytes([high, low])))
 }
 
-/// TURN ChannelData (RFC 8656 section 12.4): channel and data. In a datagram at most padding may follow the data. Four
-/// bytes tell little: only on a flow that has shown STUN does this mean something.
-pub fn channel_data(datagram: &[u8]) -> Option<(u16, &[u8])> {
-    let mut left = Cursor(datagram);
-    let channel = left.u16().filter(|channel| (0x4000..=0x4fff).contains(channel))?;
-    let data = left.vector16().filter(|data| !data.is_empty())?;
-    (left.0.len() < 4 && (left.is_empty() || datagram.len().is_multiple_of(4))).then_some((channel, data))
-}
-
 impl<'a> Stun<'a> {
     /// The method: 1 Binding; TURN's 3 Allocate, 4 Refresh, 6 Send, 7 Data, 8 CreatePermission, 9 ChannelBind.
     pub fn method(&self) -> u16 {
@@ -158,11 +147,6 @@ impl<'a> Stun<'a> {
         self.text(REALM)
     }
 
-    /// ORIGIN, which early WebRTC sent.
-    pub fn origin(&self) -> Option<&'a str> {
-        self.text(ORIGIN)
-    }
-
     fn text(&self, kind: u16) -> Option<&'a str> {
         let value = std::str::from_utf8(self.attribute(kind)?).ok()?;
         // Some count the padding, or C's end of string, into the value.
@@ -188,17 +172,6 @@ impl<'a> Stun<'a> {
                 f(kind, address);
             }
         }
-    }
-
-    /// Whether FINGERPRINT is right; `None` without one.
-    pub fn fingerprint_ok(&self) -> Option<bool> {
-        let end = self.message.len().checked_sub(8)?;
-        let (covered, attribute) = self.message.split_at_checked(end)?;
-        let mut attribute = Cursor(attribute);
-        if (attribute.u16()?, attribute.u16()?) != (FINGERPRINT, 4) {
-            return None;
-        }
-        Some(attribute.u32()? == crc32(covered) ^ 0x5354_554e)
     }
 
     /// Bytes, with header.
@@ -280,12 +253,6 @@ fn address(value: &[u8], mask: &[u8; 16]) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, port))
 }
 
-/// CRC-32 as in ITU V.42, four bits at a time: fingerprints are seldom asked for.
-fn crc32(bytes: &[u8]) -> u32 {
-    let step = |crc: u32, _| if crc & 1 == 0 { crc >> 1 } else { crc >> 1 ^ 0xedb8_8320 };
-    !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), step))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -334,23 +301,19 @@ mod tests {
 
     #[test]
     fn the_sample_messages_of_rfc_5769_are_read() {
-        let mut request = sample_request();
+        let request = sample_request();
         let stun = read(&request).unwrap();
         assert_eq!((stun.method(), stun.class(), stun.classic()), (1, Class::Request, false));
         assert_eq!(stun.transaction(), ID);
         assert_eq!(stun.software(), Some("STUN test client"));
         assert_eq!(stun.username(), Some(&b"evtj:h6vY"[..]));
-        assert_eq!(stun.fingerprint_ok(), Some(true));
         assert_eq!(stun.len(), 108);
-        request[30] ^= 1;
-        assert_eq!(read(&request).unwrap().fingerprint_ok(), Some(false));
 
         let mapped = [0, 1, 0xa1, 0x47, 0xe1, 0x12, 0xa6, 0x43];
         let response = modern(0x0101, &[(0x8022, b"test vector"), (0x0020, &mapped)]);
         let stun = read(&response).unwrap();
         assert_eq!(stun.class(), Class::Success);
         assert_eq!(addresses(&stun), [(0x0020, "192.0.2.1:32853".parse().unwrap())]);
-        assert_eq!(stun.fingerprint_ok(), None);
         let mapped = [
             0x00, 0x02, 0xa1, 0x47, 0x01, 0x13, 0xa9, 0xfa, 0xa5, 0xd3, 0xf1, 0x79, 0xbc, 0x25, 0xf4, 0xb5, 0xbe, 0xd2,
             0xb9, 0xd9,
@@ -424,14 +387,5 @@ mod tests {
         }
         assert_eq!(read_stream(b"GET / HTTP/1.1"), Reading::Not);
         assert_eq!(read_stream(&[0, 1, 0, 8, 0, 0, 0, 0, 0, 0]), Reading::Not);
-    }
-
-    #[test]
-    fn channel_data_fits_its_length() {
-        assert_eq!(channel_data(&[0x40, 1, 0, 3, 1, 2, 3]), Some((0x4001, &[1, 2, 3][..])));
-        assert_eq!(channel_data(&[0x40, 1, 0, 3, 1, 2, 3, 0]), Some((0x4001, &[1, 2, 3][..])));
-        for bytes in [&[0x40, 1, 0, 4, 1, 2, 3][..], &[0x50, 1, 0, 1, 1], &[0x40, 1, 0, 1, 1, 0], &[0x40, 1, 0, 0]] {
-            assert_eq!(channel_data(bytes), None, "{bytes:?}");
-        }
     }
 }

@@ -121,14 +121,6 @@ impl Message<'_> {
         name::read(self.message, HEADER)
     }
 
-    /// The type asked for in the first question.
-    pub fn question_type(&self) -> Option<u16> {
-        if self.questions == 0 {
-            return None;
-        }
-        question(self.message, HEADER).map(|question| question.kind)
-    }
-
     /// Every address in the answers, and those hinted at in HTTPS and SVCB records (RFC 9460 section 7.3). They are
     /// addresses of [`question`](Self::question), whatever CNAMEs are between.
     pub fn addresses(&self, mut f: impl FnMut(IpAddr)) {

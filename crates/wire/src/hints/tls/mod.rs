@@ -40,8 +40,6 @@ pub struct ServerFlight {
     /// Names in the leaf certificate: subject's CN and O, issuer's CN and O, DNS alternative names. Each once, at most
     /// 32. Host names (also `*.host`) are in lower case, the others as written.
     pub certificate: Vec<Box<str>>,
-    /// The leaf certificate names its subject as its issuer.
-    pub self_signed: bool,
 }
 
 /// A server's flight of this many bytes is read as far as it goes.
@@ -50,6 +48,8 @@ const LONGEST_FLIGHT: usize = 16 * 1024;
 const LONGEST_MESSAGE: usize = 64 * 1024;
 /// Content of a record: 2^14, and what encryption may add in the oldest versions (RFC 5246 section 6.2.3).
 const LONGEST_RECORD: usize = (1 << 14) + 2048;
+/// Warnings passed over before and between handshake records; OpenSSL puts up with five in a row.
+const MOST_WARNINGS: usize = 5;
 
 const CHANGE_CIPHER_SPEC: u8 = 20;
 const ALERT: u8 = 21;
@@ -57,6 +57,8 @@ const HANDSHAKE: u8 = 22;
 const APPLICATION_DATA: u8 = 23;
 
 const CLIENT_HELLO: u8 = 1;
+/// The lower level of an alert.
+const WARNING: u8 = 1;
 
 /// Whether these bytes begin a stream of TLS records: types, versions, lengths and the beginning of what is inside
 /// have to be those of TLS, in the first record and in the second as far as it is there. Also recognises the
@@ -85,11 +87,14 @@ pub fn looks_like(stream: &[u8]) -> Reading<()> {
 
 /// Reads the ClientHello at the beginning of a client's stream.
 pub fn client_hello(stream: &[u8], scratch: &mut Vec<u8>) -> Reading<ClientHello> {
-    let &[first, ..] = stream else { return Reading::More };
-    if first != HANDSHAKE {
-        return Reading::Not;
+    if stream.is_empty() {
+        return Reading::More;
     }
+    let mut warnings = 0;
+    let stream = after_warnings(stream, &mut warnings);
     let body = match record(stream) {
+        Record::Cut { kind: ALERT, content: [] | [WARNING] } if warnings < MOST_WARNINGS => return Reading::More,
+        Record::Cut { kind, .. } | Record::Whole { kind, .. } if kind != HANDSHAKE => return Reading::Not,
         Record::Not => return Reading::Not,
         Record::Cut { content, .. } => match message(content) {
             Message::Whole(CLIENT_HELLO, body) => body,
@@ -115,24 +120,10 @@ pub fn client_hello(stream: &[u8], scratch: &mut Vec<u8>) -> Reading<ClientHello
     }
 }
 
-/// Where in a client's stream TLS begins after plain text, as STARTTLS and upgrades have it: at the first record that
-/// holds the beginning of a ClientHello.
-pub fn hello_within(stream: &[u8]) -> Option<usize> {
-    memchr::memchr_iter(HANDSHAKE, stream).find(|at| {
-        let Some(&[_, 3, 0..=4, high, low, CLIENT_HELLO, 0, h, l, 3, 0..=4]) = stream.get(*at..*at + 11) else {
-            return false;
-        };
-        let (record, message) = (u16::from_be_bytes([high, low]), u16::from_be_bytes([h, l]));
-        // In one record, which it fills, or cut where the record ends.
-        usize::from(record) <= LONGEST_RECORD
-            && (message == record.wrapping_sub(4) || record >= 512 && message > record)
-    })
-}
-
 /// Reads the beginning of a server's stream. Answers as soon as the leaf certificate is whole, or once it is known that
 /// none will come in the clear.
 pub fn server_flight(stream: &[u8], scratch: &mut Vec<u8>) -> Reading<ServerFlight> {
-    if stream.first().is_some_and(|first| *first != HANDSHAKE) {
+    if stream.first().is_some_and(|first| !matches!(*first, HANDSHAKE | ALERT)) {
         return Reading::Not;
     }
     let enough = stream.len() >= LONGEST_FLIGHT;
@@ -152,7 +143,7 @@ pub fn server_flight_so_far(stream: &[u8], scratch: &mut Vec<u8>) -> Option<Serv
 
 fn read_flight(stream: &[u8], scratch: &mut Vec<u8>, cut: bool) -> Option<Flight> {
     let gathered = gather(stream, scratch);
-    if gathered == Gathered::Broken && scratch.is_empty() {
+    if gathered != Gathered::Open && scratch.is_empty() {
         return None;
     }
     let mut flight = server::read_messages(scratch, cut)?;
@@ -245,19 +236,35 @@ enum Gathered {
     Broken,
 }
 
-/// Puts the contents of the leading handshake records together.
+/// Passes over warnings in the clear (RFC 5246 section 7.2): peers that don't care for them go on, so nothing may hide
+/// behind them. A close notification (0) is an end.
+fn after_warnings<'a>(stream: &'a [u8], passed: &mut usize) -> &'a [u8] {
+    let mut left = stream;
+    while *passed < MOST_WARNINGS
+        && let Record::Whole { kind: ALERT, content: [WARNING, 1..=255], rest } = record(left)
+    {
+        *passed += 1;
+        left = rest;
+    }
+    left
+}
+
+/// Puts the contents of the leading handshake records together, without warnings between them.
 fn gather(stream: &[u8], scratch: &mut Vec<u8>) -> Gathered {
     scratch.clear();
-    let mut left = stream;
+    let mut warnings = 0;
+    let mut left = after_warnings(stream, &mut warnings);
     while !left.is_empty() && scratch.len() < LONGEST_MESSAGE {
         let (content, rest) = match record(left) {
             Record::Whole { kind: HANDSHAKE, content, rest } => (content, rest),
             Record::Cut { kind: HANDSHAKE, content } => (content, &[][..]),
+            // Half a warning.
+            Record::Cut { kind: ALERT, content: [] | [WARNING] } if warnings < MOST_WARNINGS => return Gathered::Open,
             Record::Whole { .. } | Record::Cut { .. } => return Gathered::Over,
             Record::Not => return Gathered::Broken,
         };
         scratch.extend_from_slice(content);
-        left = rest;
+        left = after_warnings(rest, &mut warnings);
     }
     Gathered::Open
 }

@@ -102,8 +102,7 @@ pub(in super::super) fn certificate(body: &[u8], cut: bool, said: &mut ServerFli
         None => (chain.0, total < length),
     };
     if whole || cut {
-        let names = x509::names(leaf);
-        (said.certificate, said.self_signed) = (names.names, names.self_signed);
+        said.certificate = x509::names(leaf);
     }
     whole
 }

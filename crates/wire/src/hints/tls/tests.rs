@@ -201,13 +201,32 @@ fn ja4_follows_its_specification_at_the_edges() {
 }
 
 #[test]
-fn a_hello_is_found_behind_plain_text() {
-    let plain = b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>\x16\x03\x01";
-    let hello = record_of(22, &Offer::example("chat.example.test").message());
-    let at = hello_within(&[&plain[..], &hello].concat());
-    assert_eq!(at, Some(plain.len()));
-    assert_eq!(hello_within(&hello), Some(0));
-    assert_eq!(hello_within(&plain.repeat(9)), None);
+fn warnings_before_and_between_records_hide_nothing() {
+    let message = Offer::example("chat.example.test").message();
+    let warning = record_of(21, &[1, 90]);
+    let pieces = [record_of(22, &message[..60]), record_of(22, &message[60..])];
+    for stream in [
+        [&warning[..], &record_of(22, &message)].concat(),
+        [&warning[..], &warning, &pieces[0], &warning, &pieces[1]].concat(),
+    ] {
+        for cut in 0..stream.len() {
+            assert_eq!(read_hello(&stream[..cut]), Reading::More, "cut at {cut}");
+            assert_ne!(looks_like(&stream[..cut]), Reading::Not, "cut at {cut}");
+        }
+        let Reading::Is(hello) = read_hello(&stream) else { panic!("not read") };
+        assert_eq!(hello.sni.as_deref(), Some("chat.example.test"));
+    }
+    for alert in [vec![2, 40], vec![1, 0], vec![7; 40]] {
+        let stream = [record_of(21, &alert), record_of(22, &message)].concat();
+        assert_eq!(read_hello(&stream), Reading::Not, "{alert:?}");
+    }
+    assert_eq!(read_hello(&[warning.repeat(MOST_WARNINGS + 1), record_of(22, &message)].concat()), Reading::Not);
+
+    let flight = [server_hello(0x0303, &[]), chain(&example_certificate())].concat();
+    let stream = [&warning[..], &record_of(22, &flight[..80]), &warning, &record_of(22, &flight[80..])].concat();
+    let Reading::Is(said) = server_flight(&stream, &mut Vec::new()) else { panic!("not read") };
+    assert_eq!(said.certificate.len(), 5);
+    assert_eq!(server_flight(&warning, &mut Vec::new()), Reading::More);
 }
 
 #[test]
@@ -276,7 +295,6 @@ fn a_server_shows_its_certificate() {
         assert_eq!(said.alpn.as_deref(), Some("h2"));
         let names: Vec<&str> = said.certificate.iter().map(|name| &**name).collect();
         assert_eq!(names, ["Bücher GmbH", "*.example.test", "CA \u{e900}", "Root 1", "chat.example.test"]);
-        assert!(!said.self_signed);
         let mut whole_at = None;
         for cut in 0..stream.len() {
             match server_flight(&stream[..cut], &mut Vec::new()) {
@@ -309,13 +327,12 @@ fn a_server_that_shows_no_certificate_is_answered_all_the_same() {
 }
 
 #[test]
-fn a_self_signed_certificate_is_said_and_names_are_bounded() {
+fn names_of_a_certificate_are_bounded_and_given_once() {
     let itself = name(&[(3, 0x0c, b"BitTorrent")]);
     let hosts: Vec<String> = (0..100).map(|index| format!("h{index}.example.test")).collect();
     let hosts: Vec<&str> = hosts.iter().map(|host| &**host).collect();
     let flight = [server_hello(0x0303, &[]), chain(&certificate(&itself, &itself, &hosts))].concat();
     let Reading::Is(said) = server_flight(&record_of(22, &flight), &mut Vec::new()) else { panic!("not read") };
-    assert!(said.self_signed);
     assert_eq!(said.certificate.len(), 32);
     assert_eq!(&*said.certificate[0], "BitTorrent");
 }

@@ -26,22 +26,15 @@ const ORGANISATION: &[u8] = &[0x55, 4, 10];
 /// id-ce-subjectAltName, 2.5.29.17.
 const ALTERNATIVE_NAMES: &[u8] = &[0x55, 29, 17];
 
-/// What a certificate says about who it is for and from.
-#[derive(Debug, Default)]
-pub(super) struct CertificateNames {
-    pub(super) names: Vec<Box<str>>,
-    pub(super) self_signed: bool,
-}
-
 /// The names in a certificate, or in the beginning of one.
-pub(super) fn names(certificate: &[u8]) -> CertificateNames {
-    let mut found = CertificateNames::default();
+pub(super) fn names(certificate: &[u8]) -> Vec<Box<str>> {
+    let mut found = Vec::new();
     let _ = walk(certificate, &mut found);
     found
 }
 
 /// Stops with `None` where the bytes end or are not as they should be (RFC 5280 section 4.1).
-fn walk(certificate: &[u8], found: &mut CertificateNames) -> Option<()> {
+fn walk(certificate: &[u8], found: &mut Vec<Box<str>>) -> Option<()> {
     let mut certificate = Cursor(element(&mut Cursor(certificate), SEQUENCE)?.content);
     let mut tbs = Cursor(element(&mut certificate, SEQUENCE)?.content);
     if tbs.0.first() == Some(&VERSION) {
@@ -52,14 +45,13 @@ fn walk(certificate: &[u8], found: &mut CertificateNames) -> Option<()> {
     let issuer = element(&mut tbs, SEQUENCE)?;
     let _validity = element(&mut tbs, SEQUENCE)?;
     let subject = element(&mut tbs, SEQUENCE)?;
-    distinguished_name(subject.content, &mut found.names);
-    distinguished_name(issuer.content, &mut found.names);
-    found.self_signed = subject.whole && !subject.content.is_empty() && subject.content == issuer.content;
+    distinguished_name(subject.content, found);
+    distinguished_name(issuer.content, found);
     let _key = element(&mut tbs, SEQUENCE)?;
     while !tbs.is_empty() {
         let part = any_element(&mut tbs)?;
         if part.tag == EXTENSIONS {
-            extensions(part.content, &mut found.names);
+            extensions(part.content, found);
         }
     }
     Some(())
