@@ -1,7 +1,7 @@
 //! FastTrack: Kazaa and its relatives.
 
 use super::bytes::{contains, first_line};
-use super::{Classifier, Inside, Opinion, Over};
+use super::{Classifier, Inside, Opinion, Over, beginnings, not_yet};
 use crate::view::{FlowView, Way};
 
 const ID: &str = "fasttrack";
@@ -60,12 +60,13 @@ fn classify_tcp(view: &FlowView) -> Opinion {
 }
 
 fn classify_udp(view: &FlowView) -> Opinion {
-    let bytes = view.first(Way::ToServer);
-    let ping = bytes.starts_with(b"\x27\0\0\0") || bytes.starts_with(b"\x28\0\0\0") || bytes.starts_with(b"\x29\0\0\0");
-    if ping && bytes.len() <= 64 && contains(bytes, b"KaZaA\0", 64) {
-        return Opinion::payload(ID, "FastTrack supernode ping");
+    let is_ping = |bytes: &[u8]| {
+        matches!(bytes, [0x27..=0x29, 0, 0, 0, ..]) && bytes.len() <= 64 && contains(bytes, b"KaZaA\0", 64)
+    };
+    match beginnings(view).any(is_ping) {
+        true => Opinion::payload(ID, "FastTrack supernode ping"),
+        false => not_yet(view),
     }
-    Opinion::No
 }
 
 #[cfg(test)]
@@ -89,6 +90,7 @@ mod tests {
     #[test]
     fn pings() {
         assert_eq!(Talk::udp().client(b"\x27\0\0\0\xa9\x80KaZaA\0").named(&UDP), Some(ID));
+        assert_eq!(Talk::udp().client("junk").client(b"\x29\0\0\0\xa9\x80KaZaA\0").named(&UDP), Some(ID));
         assert_eq!(Talk::udp().client(b"\x27\0\0\0\xa9\x80KaZaB\0").named(&UDP), None);
     }
 }

@@ -190,14 +190,8 @@ fn classify_http(view: &FlowView) -> Opinion {
     if client && first {
         return Opinion::payload(FIRST, "Gnutella web cache");
     }
-    const HEADERS: [&[u8]; 6] = [
-        b"X-Gnutella-",
-        b"X-Queue: 0.1",
-        b"X-Gnutella",
-        b"X-Alt: ",
-        b"X-Content-URN: urn:sha1:",
-        b"X-Thex-URI: /uri-res",
-    ];
+    const HEADERS: [&[u8]; 5] =
+        [b"X-Queue: 0.1", b"X-Gnutella", b"X-Alt: ", b"X-Content-URN: urn:sha1:", b"X-Thex-URI: /uri-res"];
     for headers in [headers, answered] {
         let mut own = lines(headers).take(40).filter(|line| line.starts_with(b"X-"));
         if own.any(|line| HEADERS.iter().any(|header| line.starts_with(header) && is_own(header, line))) {

@@ -1,7 +1,7 @@
 //! IAX2 (RFC 5456): full frames that begin a call, a registration or a poke.
 
 use super::bytes::{be16, byte};
-use super::{Classifier, Inside, Opinion, Over};
+use super::{Classifier, Inside, Opinion, Over, beginnings, not_yet};
 use crate::view::{FlowView, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {
@@ -19,10 +19,7 @@ const FIRST: [u8; 6] = [0x01, 0x02, 0x0d, 0x11, 0x1e, 0x14];
 const ANSWERS: [u8; 14] = [0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x0e, 0x0f, 0x10, 0x12, 0x13, 0x15, 0x28, 0x0a];
 
 fn classify(view: &FlowView) -> Opinion {
-    let Some(asked) = Full::read(view.first(Way::ToServer)) else { return Opinion::No };
-    if asked.destination != 0 || asked.outgoing != 0 || asked.incoming != 0 || !FIRST.contains(&asked.subclass) {
-        return Opinion::No;
-    }
+    let Some(asked) = beginnings(view).filter_map(Full::read).find(Full::begins) else { return not_yet(view) };
     // NEW states version 2 before all else.
     if asked.subclass == 1 && asked.elements.starts_with(&[0x0b, 2, 0, 2]) {
         return Opinion::payload("iax2", "IAX2 call (NEW)");
@@ -61,6 +58,11 @@ impl Full<'_> {
             elements,
         })
     }
+
+    /// Whether it opens an exchange: to no call yet, with both counters at nought.
+    fn begins(&self) -> bool {
+        self.destination == 0 && self.outgoing == 0 && self.incoming == 0 && FIRST.contains(&self.subclass)
+    }
 }
 
 /// Information elements end where the datagram does.
@@ -86,7 +88,8 @@ mod tests {
         let poke = hex("8a01 0000 00000003 00 00 06 1e");
         assert_eq!(Talk::udp().client(&poke).ask(&CLASSIFIER), Opinion::NeedMore);
         let pong = hex("8002 0a01 00000003 00 01 06 03");
-        assert_eq!(Talk::udp().client(&poke).server(pong).named(&CLASSIFIER), Some("iax2"));
+        assert_eq!(Talk::udp().client(&poke).server(&pong).named(&CLASSIFIER), Some("iax2"));
+        assert_eq!(Talk::udp().client("junk").client(&poke).server(pong).named(&CLASSIFIER), Some("iax2"));
         let stray = hex("8002 0a02 00000003 00 01 06 03");
         assert_eq!(Talk::udp().client(&poke).server(stray).last().named(&CLASSIFIER), None);
         assert_eq!(Talk::udp().client(hex("8a01 0000 00000003 00 00 06 01 0b030002")).named(&CLASSIFIER), None);

@@ -142,6 +142,20 @@ impl Inside {
     }
 }
 
+/// How many of a client's datagrams are tried for how a protocol begins: one that is lost, late or thrown in by others
+/// comes first now and then.
+pub(crate) const TRIES: usize = 3;
+
+/// The client's datagrams in which a protocol may begin.
+pub(crate) fn beginnings<'a>(view: &FlowView<'a>) -> impl Iterator<Item = &'a [u8]> {
+    view.datagrams(Way::ToServer).take(TRIES)
+}
+
+/// When no datagram so far begins a protocol: whether the next one may.
+pub(crate) fn not_yet(view: &FlowView) -> Opinion {
+    if view.count(Way::ToServer) < TRIES && !view.last { Opinion::NeedMore } else { Opinion::No }
+}
+
 /// One packet's payload of a flow that has its name, for [`Classifier::follow`].
 pub struct Said<'a> {
     /// Who spoke first.

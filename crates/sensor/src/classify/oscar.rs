@@ -1,7 +1,7 @@
 //! AIM and ICQ: OSCAR's frames (FLAP) and messages (SNAC), TOC, direct connections, and ICQ's older datagrams.
 
 use super::bytes::{array, be16, be32, le16, le32};
-use super::{Classifier, Inside, Opinion, Over};
+use super::{Classifier, Inside, Opinion, Over, beginnings, not_yet};
 use crate::view::{FlowView, Transport, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {
@@ -82,13 +82,19 @@ fn direct(stream: &[u8]) -> bool {
 
 /// ICQ version 5: version, zero, number, session, a command that is enciphered.
 fn icq5(view: &FlowView) -> Opinion {
-    let datagram = view.first(Way::ToServer);
-    let shaped = datagram.len() >= 24 && le16(datagram, 0) == Some(5) && le32(datagram, 2) == Some(0);
-    let uin = le32(datagram, 6).is_some_and(|number| (10_000..0x8000_0000).contains(&number));
-    if shaped && uin && view.port(4000) {
-        return Opinion::payload("oscar", "ICQ version 5");
+    if !view.port(4000) {
+        return Opinion::No;
     }
-    Opinion::No
+    let is_version5 = |datagram: &[u8]| {
+        datagram.len() >= 24
+            && le16(datagram, 0) == Some(5)
+            && le32(datagram, 2) == Some(0)
+            && le32(datagram, 6).is_some_and(|number| (10_000..0x8000_0000).contains(&number))
+    };
+    match beginnings(view).any(is_version5) {
+        true => Opinion::payload("oscar", "ICQ version 5"),
+        false => not_yet(view),
+    }
 }
 
 #[cfg(test)]
@@ -116,6 +122,7 @@ mod tests {
     fn old_icq_datagrams() {
         let ask = hex("0500 00000000 40e20100 11223344 5566 7788 99aabbcc ddeeff00");
         assert_eq!(Talk::udp().port(4000).client(&ask).named(&CLASSIFIER), Some("oscar"));
+        assert_eq!(Talk::udp().port(4000).client("junk").client(&ask).named(&CLASSIFIER), Some("oscar"));
         assert_eq!(Talk::udp().client(&ask).client(&ask).last().named(&CLASSIFIER), None);
     }
 }

@@ -67,8 +67,7 @@ fn classify(view: &FlowView) -> Opinion {
 }
 
 fn named(text: &[u8], seen: Seen) -> Opinion {
-    // Apple's conferencing engine calls itself so.
-    if contains(text, b"Viceroy", HEAD) {
+    if is_viceroy(text) {
         return Opinion::payload("facetime", "SIP of Apple's conferencing engine (Viceroy)");
     }
     Opinion::payload(
@@ -79,6 +78,15 @@ fn named(text: &[u8], seen: Seen) -> Opinion {
             Seen::Fields => "SIP header fields".to_owned(),
         },
     )
+}
+
+/// Whether the sender calls itself by the name of Apple's conferencing engine.
+fn is_viceroy(text: &[u8]) -> bool {
+    let head = lines(text.get(..HEAD).unwrap_or(text)).skip(1).take_while(|line| !line.is_empty());
+    head.take(64).any(|line| {
+        let says = starts_ignoring_case(line, b"user-agent:") || starts_ignoring_case(line, b"server:");
+        says && contains(line, b"Viceroy", line.len())
+    })
 }
 
 enum Seen<'a> {
@@ -189,6 +197,12 @@ mod tests {
         }
         let apple = "INVITE user@127.0.0.1:16402 SIP/2.0\r\nUser-Agent: Viceroy 1.4\r\n\r\n";
         assert_eq!(Talk::udp().client(apple).named(&CLASSIFIER), Some("facetime"));
+        for other in [
+            "INVITE sip:desk@viceroy.test SIP/2.0\r\nSubject: Viceroy Hotel\r\n\r\n",
+            "MESSAGE sip:a@b.test SIP/2.0\r\nUser-Agent: x\r\n\r\nUser-Agent: Viceroy 1.4\r\n",
+        ] {
+            assert_eq!(Talk::udp().client(other).named(&CLASSIFIER), Some("sip"), "{other}");
+        }
     }
 
     #[test]

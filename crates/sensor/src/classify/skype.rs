@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::bytes::{array, byte};
-use super::{Classifier, Inside, Opinion, Over};
+use super::{Classifier, Inside, Opinion, Over, beginnings, not_yet};
 use crate::view::{FlowView, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {
@@ -17,20 +17,23 @@ pub(super) const CLASSIFIER: Classifier = Classifier {
 };
 
 fn classify(view: &FlowView) -> Opinion {
-    let ask = view.first(Way::ToServer);
-    // Number, function 2 (payload), initial vector, checksum.
-    if ask.len() < 16 || byte(ask, 2).is_none_or(|function| function & 0x0f != 2) {
-        return Opinion::No;
+    if !beginnings(view).any(is_payload) {
+        return not_yet(view);
     }
     for reply in view.datagrams(Way::ToClient).take(2) {
-        let refusal =
-            reply.len() == 11 && reply.get(..2) == ask.get(..2) && byte(reply, 2).is_some_and(|f| f & 0xf == 7);
+        let refusal = reply.len() == 11 && byte(reply, 2).is_some_and(|function| function & 0x0f == 7);
         let told: Option<[u8; 4]> = array(reply, 3);
-        if refusal && told.is_some_and(|ip| view.client.ip == IpAddr::from(ip)) {
+        let refuses = |ask: &[u8]| is_payload(ask) && ask.get(..2) == reply.get(..2);
+        if refusal && told.is_some_and(|ip| view.client.ip == IpAddr::from(ip)) && beginnings(view).any(refuses) {
             return Opinion::payload("skype", "Skype refusal with the asker's address");
         }
     }
     if view.pieces.len() < 4 && !view.last { Opinion::NeedMore } else { Opinion::No }
+}
+
+/// Number, function 2 (payload), initial vector, checksum.
+fn is_payload(datagram: &[u8]) -> bool {
+    datagram.len() >= 16 && byte(datagram, 2).is_some_and(|function| function & 0x0f == 2)
 }
 
 #[cfg(test)]
@@ -43,6 +46,8 @@ mod tests {
         let ask = hex("1a2b 02 00112233 44556677 8899aabbccddeeff");
         let talk = Talk::udp().client(&ask).server(hex("1a2b 47 c0000201 01020304"));
         assert_eq!(talk.named(&CLASSIFIER), Some("skype"));
+        let late = Talk::udp().client("junk").client(&ask).server(hex("1a2b 47 c0000201 01020304"));
+        assert_eq!(late.named(&CLASSIFIER), Some("skype"));
         for reply in ["1a2b 47 c0000202 01020304", "1a2c 47 c0000201 01020304", "1a2b 42 c0000201 01020304"] {
             assert_eq!(Talk::udp().client(&ask).server(hex(reply)).last().named(&CLASSIFIER), None, "{reply}");
         }

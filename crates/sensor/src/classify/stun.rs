@@ -72,38 +72,60 @@ const MOST: usize = 16;
 /// Who announced a socket in [`Lore`].
 const BY: &str = "STUN";
 
-/// Words in realms, and whose they are.
+/// Ends of realms, by whole labels, and whose they are. Some realms are hosts; others are mere words
+/// (`turner.facebook`).
 const REALMS: &[(&str, &str)] = &[
     ("facebook", "messenger"),
+    ("facebook.com", "messenger"),
     ("instagram", "instagram"),
+    ("instagram.com", "instagram"),
     ("whatsapp", "whatsapp"),
+    ("whatsapp.com", "whatsapp"),
+    ("whatsapp.net", "whatsapp"),
     ("telegram.org", "telegram"),
     ("viber.com", "viber"),
     ("signal.org", "signal"),
     ("whispersystems.org", "signal"),
     ("turn.l.google.com", "googlemeet"),
     ("discord", "discord"),
+    ("discord.gg", "discord"),
+    ("discord.com", "discord"),
+    ("discord.media", "discord"),
     ("zoom.us", "zoom"),
     ("line-apps", "line"),
+    ("line-apps.com", "line"),
     ("linecorp", "line"),
+    ("linecorp.com", "line"),
     ("kakao", "kakaotalk"),
+    ("kakao.com", "kakaotalk"),
     ("snapchat", "snapchat"),
+    ("snapchat.com", "snapchat"),
     ("addlive.io", "snapchat"),
     ("jitsi", "jitsi"),
+    ("jitsi.org", "jitsi"),
+    ("jitsi.net", "jitsi"),
     ("jit.si", "jitsi"),
     ("threema", "threema"),
+    ("threema.ch", "threema"),
     ("webex", "webex"),
+    ("webex.com", "webex"),
     ("weixin", "wechat"),
+    ("weixin.qq.com", "wechat"),
     ("wechat", "wechat"),
+    ("wechat.com", "wechat"),
     ("imo.im", "imo"),
     ("slack.com", "slack"),
     ("matrix.org", "matrix"),
     ("element.io", "matrix"),
     ("mattermost", "mattermost"),
+    ("mattermost.com", "mattermost"),
     ("dingtalk", "dingtalk"),
+    ("dingtalk.com", "dingtalk"),
     ("agora.io", "agora"),
     ("teams.microsoft", "teams"),
+    ("teams.microsoft.com", "teams"),
     ("skype", "teams"),
+    ("skype.com", "teams"),
 ];
 
 /// Attribute types that matter here.
@@ -220,7 +242,8 @@ fn own(message: &Stun) -> Option<(&'static str, String)> {
     }
     if let Some(realm) = message.realm().filter(|realm| realm.len() <= 128) {
         let lower = realm.to_ascii_lowercase();
-        if let Some((_, application)) = REALMS.iter().find(|(word, _)| lower.contains(word)) {
+        let ends = |end: &str| lower.strip_suffix(end).is_some_and(|front| front.is_empty() || front.ends_with('.'));
+        if let Some((_, application)) = REALMS.iter().find(|(end, _)| ends(end)) {
             return Some((application, format!("TURN realm {}", lower.escape_default())));
         }
     }
@@ -344,6 +367,11 @@ mod tests {
         for (kind, attributes, named) in [
             (0x0113, &[(0x0014, &b"turner.facebook"[..])][..], Some("messenger")),
             (0x0113, &[(0x0014, b"telegram.org")], Some("telegram")),
+            (0x0113, &[(0x0014, b"Turn.WebEx.com")], Some("webex")),
+            (0x0113, &[(0x0014, b"onlinecorp.com")], None),
+            (0x0113, &[(0x0014, b"slack.company")], None),
+            (0x0113, &[(0x0014, b"notslack.com")], None),
+            (0x0113, &[(0x0014, b"skype.example.org")], None),
             (0x0003, &[(0xff05, b"TY_null")], Some("googlemeet")),
             (0x0003, &[(0x4000, &[1; 102])], Some("whatsapp")),
             (0x0001, &[(0x0006, b"ab:cd"), (0x8070, &[0, 0, 0, 3])], Some("teams")),

@@ -1,7 +1,7 @@
 //! Folders in step without a server: Syncthing and Resilio Sync.
 
 use super::bytes::{array, be32, byte};
-use super::{Classifier, Inside, Opinion, Over};
+use super::{Classifier, Inside, Opinion, Over, beginnings, not_yet};
 use crate::view::{FlowView, Way};
 
 const SYNCTHING: &str = "syncthing";
@@ -37,18 +37,23 @@ const OLD_DISCOVERY: [u32; 2] = [0x7d79_bc40, 0x9d79_bc39];
 const RELAY: u32 = 0x9e79_bc40;
 
 fn classify_udp(view: &FlowView) -> Opinion {
-    let bytes = view.first(Way::ToServer);
-    if bytes.starts_with(b"BSYNC\0") {
+    if beginnings(view).any(|bytes| bytes.starts_with(b"BSYNC\0")) {
         return Opinion::payload(RESILIO, "Resilio Sync packet");
     }
-    let right = match be32(bytes, 0) {
+    if beginnings(view).any(is_discovery) {
+        return Opinion::payload(SYNCTHING, "Syncthing local discovery");
+    }
+    not_yet(view)
+}
+
+fn is_discovery(bytes: &[u8]) -> bool {
+    match be32(bytes, 0) {
         // Field 1 is the device id, 32 bytes.
         Some(DISCOVERY) => array::<2>(bytes, 4) == Some([0x0a, 0x20]),
         // The device id in XDR, with its length.
         Some(magic) if OLD_DISCOVERY.contains(&magic) => be32(bytes, 4) == Some(32),
         _ => false,
-    };
-    if right { Opinion::payload(SYNCTHING, "Syncthing local discovery") } else { Opinion::No }
+    }
 }
 
 fn classify_tcp(view: &FlowView) -> Opinion {
@@ -76,6 +81,7 @@ mod tests {
     fn syncthing() {
         let found = [&hex("2ea7d90b 0a20")[..], &[7; 32], b"\x12\x12tcp://0.0.0.0:22000"].concat();
         assert_eq!(Talk::udp().client(&found).named(&UDP), Some(SYNCTHING));
+        assert_eq!(Talk::udp().client("junk").client(&found).named(&UDP), Some(SYNCTHING));
         assert_eq!(Talk::udp().client(hex("2ea7d90b 0a21")).named(&UDP), None);
         let join = hex("9e79bc40 00000003 00000004 00000000");
         assert_eq!(Talk::tcp().client(join).named(&TCP), Some(SYNCTHING));

@@ -40,8 +40,8 @@ fn classify(view: &FlowView) -> Opinion {
     let Some((length, body)) = framing.frame(client.get(head..).unwrap_or_default()) else {
         return if client.len() < 8 && !view.last { Opinion::NeedMore } else { Opinion::No };
     };
-    // A message is at least a key id and 16 bytes; MTProto keeps to 4 bytes.
-    if !(20..=1 << 24).contains(&length) || (matches!(framing, Framing::Abridged) && !length.is_multiple_of(4)) {
+    // A message is at least a key id and 16 bytes.
+    if !(20..=1 << 24).contains(&length) {
         return Opinion::No;
     }
     if asks_for_keys(body) {

@@ -1,8 +1,8 @@
 //! Thunder (Xunlei).
 
 use super::bytes::{contains, le32, lines, number};
-use super::{Classifier, Inside, Opinion, Over};
-use crate::view::{FlowView, Way};
+use super::{Classifier, Inside, Opinion, Over, TRIES, not_yet};
+use crate::view::{FlowView, Transport, Way};
 
 const ID: &str = "thunder";
 
@@ -32,17 +32,15 @@ pub(crate) const HTTP: Classifier = Classifier {
 const VERSIONS: std::ops::RangeInclusive<u32> = 0x29..=0x46;
 
 fn classify(view: &FlowView) -> Opinion {
-    let Some((version, sequence)) = header(view, Way::ToServer) else { return Opinion::No };
-    if view.count(Way::ToClient) == 0 {
-        return if view.pieces.len() < 6 { Opinion::NeedMore } else { Opinion::No };
+    if headers(view, Way::ToServer).next().is_none() {
+        return if view.transport == Transport::Udp { not_yet(view) } else { Opinion::No };
     }
-    // The answer repeats the sequence of what was asked.
-    match header(view, Way::ToClient) {
-        Some((answer, same)) if answer == version && same == sequence => {
-            Opinion::payload(ID, "Thunder messages that answer each other")
-        }
-        _ => Opinion::No,
+    // The answer repeats version and sequence of what was asked.
+    if headers(view, Way::ToClient).any(|answer| headers(view, Way::ToServer).any(|asked| asked == answer)) {
+        return Opinion::payload(ID, "Thunder messages that answer each other");
     }
+    let answered = view.count(Way::ToClient) >= if view.transport == Transport::Udp { TRIES } else { 1 };
+    if answered || view.pieces.len() >= 6 || view.last { Opinion::No } else { Opinion::NeedMore }
 }
 
 fn classify_http(view: &FlowView) -> Opinion {
@@ -67,10 +65,18 @@ fn classify_http(view: &FlowView) -> Opinion {
     Opinion::No
 }
 
-/// Version and sequence of the first message of one side, which is as long as it says.
-fn header(view: &FlowView, way: Way) -> Option<(u32, u32)> {
-    let bytes = view.first(way);
-    let len = view.pieces.iter().find(|piece| piece.way == way)?.len;
+/// Version and sequence of the messages with which one side begins: its first segment, its first few datagrams.
+fn headers(view: &FlowView, way: Way) -> impl Iterator<Item = (u32, u32)> {
+    let udp = view.transport == Transport::Udp;
+    let pieces = view.pieces.iter().filter(move |piece| piece.way == way).take(if udp { TRIES } else { 1 });
+    pieces.filter_map(move |piece| {
+        let bytes = if udp { view.bytes_of(piece)? } else { view.first(way) };
+        header(bytes, piece.len)
+    })
+}
+
+/// Version and sequence of a message of this many bytes, which is as long as it says.
+fn header(bytes: &[u8], len: u32) -> Option<(u32, u32)> {
     let version = le32(bytes, 0).filter(|version| VERSIONS.contains(version))?;
     let length = le32(bytes, 8)?;
     (length > 0 && length.checked_add(12) == Some(len)).then_some((version, le32(bytes, 4)?))
@@ -101,9 +107,12 @@ mod tests {
         assert_eq!(Talk::tcp().client(&asked).ask(&THUNDER), Opinion::NeedMore);
         assert_eq!(Talk::tcp().client(&asked).server(&answered).named(&THUNDER), Some(ID));
         assert_eq!(Talk::udp().client(&asked).server(&answered).named(&THUNDER), Some(ID));
+        assert_eq!(Talk::udp().client("junk").client(&asked).server(&answered).named(&THUNDER), Some(ID));
         let mut other = answered;
         other[4] = 0x0b;
-        assert_eq!(Talk::udp().client(&asked).server(&other).ask(&THUNDER), Opinion::No);
-        assert_eq!(Talk::udp().client(hex("39000000 0a000000 05000000 01020304")).ask(&THUNDER), Opinion::No);
+        assert_eq!(Talk::tcp().client(&asked).server(&other).ask(&THUNDER), Opinion::No);
+        assert_eq!(Talk::udp().client(&asked).server(&other).last().ask(&THUNDER), Opinion::No);
+        assert_eq!(Talk::tcp().client(hex("39000000 0a000000 05000000 01020304")).ask(&THUNDER), Opinion::No);
+        assert_eq!(Talk::udp().client(hex("39000000 0a000000 05000000 01020304")).last().ask(&THUNDER), Opinion::No);
     }
 }

@@ -15,6 +15,9 @@ const ID: &str = "tor";
 /// The cipher suites that Tor has offered since it speaks TLS 1.3, with and without those that OpenSSL was built for.
 const CIPHERS: [&str; 2] = ["6c2ba73853a4", "796efca44d18"];
 
+/// The length from which a name that is no word is no abbreviation either: people register short ones.
+const LONG: usize = 10;
+
 /// Links between clients and relays.
 pub(crate) const TLS: Classifier = Classifier {
     name: "tor",
@@ -63,15 +66,29 @@ fn classify(view: &FlowView) -> Opinion {
         return yes(Confidence::Certificate, "certificate of a Tor relay");
     }
     let name = names.sni.as_deref().and_then(|sni| invented(sni, ".com", 4..=25));
-    if names.hello && (name.is_none() || !names.alpn.is_empty() || names.remembered.is_some()) {
+    // Nobody looks up a name that was invented.
+    let looked_up = view.lore.name(view.client.ip, view.server.ip).is_some();
+    if names.hello && (name.is_none() || !names.alpn.is_empty() || looked_up) {
         return Opinion::No;
     }
-    // A relay's certificate, where it can be seen at all, is in no way that of the name in the hello.
-    let vouched = names.sni.as_ref().is_some_and(|sni| names.certificate.contains(sni));
-    if !vouched && name.is_some_and(|name| is_tors(names) || (name.len() >= 8 && is_random(name))) {
+    // A relay's certificate tells more than the hello, and shows others for what they are.
+    if names.certificate.is_empty() && view.pieces.len() < 8 && !view.last {
+        return Opinion::NeedMore;
+    }
+    // Where it can be seen at all, it is in no way that of the name in the hello.
+    let vouched = names.sni.as_ref().is_some_and(|sni| names.certificate.iter().any(|known| covers(known, sni)));
+    if !vouched && name.is_some_and(|name| is_tors(names) || (name.len() >= LONG && is_random(name))) {
         return yes(Confidence::Fingerprint, "hello to an invented name, as Tor says it");
     }
-    if names.certificate.is_empty() && view.pieces.len() < 8 { Opinion::NeedMore } else { Opinion::No }
+    Opinion::No
+}
+
+/// Whether a certificate's name, perhaps with a wildcard, is for this host.
+fn covers(known: &str, host: &str) -> bool {
+    match known.strip_prefix("*.") {
+        Some(parent) => host.split_once('.').is_some_and(|(_, rest)| rest == parent) || host == parent,
+        None => known == host || host.strip_prefix("www.") == Some(known),
+    }
 }
 
 /// Whether the hello offers what Tor's does (JA4's hash of cipher suites), in versions that offer TLS 1.3. Before
@@ -172,7 +189,12 @@ mod tests {
     #[test]
     fn clients() {
         for sni in ["www.ct7ctrgb6cr7.com", "www.t3i3ru.com", "www.q4cyamnc6mtokjurvdclt.com", "www.5m5n3xbd4zqk.com"] {
-            assert_eq!(talk(sni, &[]).named(&TLS).is_some(), sni.len() >= 16, "{sni}");
+            assert_eq!(talk(sni, &[]).last().named(&TLS).is_some(), sni.len() >= 18, "{sni}");
+        }
+        let sni = "www.ct7ctrgb6cr7.com";
+        assert_eq!(talk(sni, &[]).ask(&TLS), Opinion::NeedMore, "the certificate may come yet");
+        for certificate in [sni, "ct7ctrgb6cr7.com", "*.ct7ctrgb6cr7.com"] {
+            assert_eq!(talk(sni, &[certificate, "Some CA"]).last().named(&TLS), None, "{certificate}");
         }
         for sni in [
             "www.facebook.com",
@@ -181,17 +203,19 @@ mod tests {
             "www.hkkch64skp7am.org",
             "www.4shared.com",
             "www.world24online.com",
+            "www.web2pdf7.com",
+            "www.tv2mx5gt.com",
         ] {
-            assert_eq!(talk(sni, &[]).named(&TLS), None, "{sni}");
+            assert_eq!(talk(sni, &[]).last().named(&TLS), None, "{sni}");
         }
-        let mut short = talk("www.2xik.com", &[]);
+        let mut short = talk("www.2xik.com", &[]).last();
         assert_eq!(short.named(&TLS), None);
         short.names.ja4 = Some("t13d181100_6c2ba73853a4_d41ae481755e".into());
         assert_eq!(short.named(&TLS), Some(ID));
-        let mut known = talk("www.ct7ctrgb6cr7.com", &[]);
-        known.names.remembered = Some("www.ct7ctrgb6cr7.com".into());
+        let mut known = talk(sni, &[]).last();
+        known.lore.learn_name(known.client.ip, known.server.ip, sni);
         assert_eq!(known.named(&TLS), None);
-        let mut browser = talk("www.ct7ctrgb6cr7.com", &[]);
+        let mut browser = talk(sni, &[]).last();
         browser.names.alpn.push("h2".into());
         assert_eq!(browser.named(&TLS), None);
     }

@@ -14,6 +14,15 @@ pub(super) const CLASSIFIER: Classifier = Classifier {
     follow: None,
 };
 
+/// A list of fewer than 256 tokens.
+const LIST: u8 = 0xf8;
+/// The token that opens a stream.
+const STREAM: u8 = 0x01;
+/// HandshakeMessage.clientHello: field 2, of counted length.
+const CLIENT_HELLO: u8 = 0x12;
+/// ClientHello.ephemeral: field 1, of counted length.
+const EPHEMERAL: u8 = 0x0a;
+
 fn classify(view: &FlowView) -> Opinion {
     let stream = view.first(Way::ToServer);
     match stream.get(..2) {
@@ -24,20 +33,36 @@ fn classify(view: &FlowView) -> Opinion {
     if stream.len() < 14 && !view.last {
         return Opinion::NeedMore;
     }
-    match after_prologue(stream).is_some_and(frames) {
+    match after_prologue(stream).is_some_and(|(version, rest)| begins(version, rest) && frames(rest)) {
         true => Opinion::payload("whatsapp", "WhatsApp prologue"),
         false => Opinion::No,
     }
 }
 
-/// What follows `[ED 0 1 len24 routing] WA version version`.
-fn after_prologue(stream: &[u8]) -> Option<&[u8]> {
+/// The version, and what follows `[ED 0 1 len24 routing] WA version`.
+fn after_prologue(stream: &[u8]) -> Option<([u8; 2], &[u8])> {
     let prologue = match stream.strip_prefix(b"ED\x00\x01") {
         Some(routing) => routing.get(3 + len24(routing)?..)?,
         None => stream,
     };
     let version: [u8; 2] = array(prologue.strip_prefix(b"WA")?, 0)?;
-    version.iter().all(|part| *part < 32).then(|| prologue.get(4..)).flatten()
+    // From 1.0 to 6.3; what is higher may be the white space behind a word.
+    matches!(version, [1..=8, 0..=8]).then(|| Some((version, prologue.get(4..)?))).flatten()
+}
+
+/// Whether the first frame is what this version begins with: until 1 a list of tokens that opens the stream, then a
+/// hello of the Noise handshake in protocol buffers, with a key of 32 bytes in it.
+fn begins(version: [u8; 2], bytes: &[u8]) -> bool {
+    let (Some(length), Some(frame)) = (len24(bytes), bytes.get(3..)) else { return false };
+    match (version, frame) {
+        ([1, _], [LIST, count, STREAM, ..]) => (1..=16).contains(count) && length >= 4,
+        ([1, _], _) => false,
+        (_, [CLIENT_HELLO, low @ 0x80..=0xff, high @ 0..=0x7f, EPHEMERAL, 32 | 33, ..]) => {
+            usize::from(low & 0x7f) + (usize::from(*high) << 7) + 3 == length
+        }
+        (_, [CLIENT_HELLO, short @ 0..=0x7f, EPHEMERAL, 32 | 33, ..]) => usize::from(*short) + 2 == length,
+        _ => false,
+    }
 }
 
 /// Frames of three bytes of length: the first has a plausible one, and one that has come whole is followed by nothing
@@ -78,7 +103,16 @@ mod tests {
 
     #[test]
     fn words_that_begin_alike_are_not_whatsapp() {
-        for text in ["WARNING: this is text\r\n", "WA", "EDIT something here\r\n", "WAIT 1 2 3 4 5 6 7 8"] {
+        for text in [
+            "WARNING: this is text\r\n",
+            "WA",
+            "EDIT something here\r\n",
+            "WAIT 1 2 3 4 5 6 7 8",
+            "WA\r\nPlease send the weather for today\r\n",
+            "WA\t\nPlease send the weather for today\r\n",
+            "WA\x01\x05Please send the weather for today\r\n",
+            "WA\x06\x03\0\0\x24\x12\x23\x0a\x20 a length that does not add up",
+        ] {
             assert_eq!(Talk::tcp().client(text).last().named(&CLASSIFIER), None, "{text}");
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! Both sides send a Diffie-Hellman key of 96 bytes and up to 512 random bytes of padding. After that the
 //! stream is RC4, or plain when both sides want no more than an obscured beginning. The exchange itself
-//! looks like any other random bytes, so without a plain handshake after it only known
-//! peers are named, and those on customary ports.
+//! looks like any other random bytes, so without a plain handshake after it only endpoints that peers have
+//! named are, and customary ports. That a host speaks BitTorrent says nothing about what else it obscures.
 
 use super::super::Opinion;
 use super::super::peers::host;
@@ -34,18 +34,18 @@ pub(super) fn classify(view: &FlowView) -> Opinion {
             return Opinion::payload(ID, "BitTorrent handshake after an encrypted exchange");
         }
     }
-    if view.midstream || !is_random(asked) {
+    if view.midstream || !is_random(asked) || is_anothers(view) {
         return Opinion::No;
     }
     if is_random(answered) && is_exchange(view) {
         if is_known(view) {
-            return Opinion::behaviour(ID, "key exchange of BitTorrent encryption with a known peer");
+            return Opinion::behaviour(ID, "key exchange of BitTorrent encryption with an endpoint that speaks it");
         }
         if is_customary(view) {
             return Opinion::behaviour(ID, "key exchange of BitTorrent encryption on a customary port");
         }
     }
-    if view.last && is_unanswered(view) && is_known(view) && is_customary(view) {
+    if view.last && is_unanswered(view) && is_customary(view) && (is_known(view) || is_host_known(view)) {
         return Opinion::behaviour(
             ID,
             "unanswered key of BitTorrent encryption, from a known peer to a customary port",
@@ -92,12 +92,19 @@ fn is_customary(view: &FlowView) -> bool {
     known.iter().any(|&app| view.catalogue.entry(app).id == ID)
 }
 
-/// Whether either host is known to speak BitTorrent, and the server's port may be a peer's.
+/// Whether the server's endpoint has spoken BitTorrent, or a peer has named it.
 fn is_known(view: &FlowView) -> bool {
-    let speaks = |transport, endpoint| view.lore.speaker(transport, endpoint) == Some(ID);
-    let hosts = || [view.client.ip, view.server.ip].into_iter().any(|ip| speaks(Transport::Tcp, host(ip)));
-    [Transport::Tcp, Transport::Udp].into_iter().any(|transport| speaks(transport, view.server))
-        || (view.server.port >= 1024 && hosts())
+    [Transport::Tcp, Transport::Udp].into_iter().any(|transport| view.lore.speaker(transport, view.server) == Some(ID))
+}
+
+/// Whether either host has spoken BitTorrent on whatever port.
+fn is_host_known(view: &FlowView) -> bool {
+    [view.client.ip, view.server.ip].into_iter().any(|ip| view.lore.speaker(Transport::Tcp, host(ip)) == Some(ID))
+}
+
+/// Whether the server's address belongs to another application: some hide behind random bytes, too.
+fn is_anothers(view: &FlowView) -> bool {
+    view.catalogue.by_address(view.server.ip).iter().any(|&app| view.catalogue.entry(app).id != ID)
 }
 
 /// Whether the first 96 bytes could be a key: spread over all values as random bytes are. A hundred draws
@@ -142,11 +149,15 @@ mod tests {
     fn the_exchange_alone_names_known_peers_only() {
         let exchange = || Talk::tcp().client(noise(2, 198)).server(noise(3, 424)).client(noise(4, 120));
         assert_eq!(exchange().ask(&ENCRYPTED), Opinion::NeedMore);
+        let mut busy = exchange();
+        busy.lore.learn_speaker(Transport::Tcp, host(busy.client.ip), ID);
+        assert_eq!(busy.named(&ENCRYPTED), None, "a peer may obscure other things, too");
         let mut known = exchange();
-        known.lore.learn_speaker(Transport::Tcp, host(known.client.ip), ID);
+        known.lore.learn_speaker(Transport::Udp, known.server, ID);
         assert!(matches!(known.ask(&ENCRYPTED), Opinion::Yes { confidence: model::Confidence::Behaviour, .. }));
-        known.server.port = 80;
-        assert_eq!(known.named(&ENCRYPTED), None, "peers do not listen on the ports of others");
+        known.server.ip = [149, 154, 167, 50].into();
+        known.lore.learn_speaker(Transport::Udp, known.server, ID);
+        assert_eq!(known.named(&ENCRYPTED), None, "an address of Telegram");
 
         let mut silent = Talk::tcp().client(noise(2, 198)).port(6881);
         silent.lore.learn_speaker(Transport::Tcp, host(silent.client.ip), ID);
@@ -156,7 +167,7 @@ mod tests {
         assert_eq!(silent.port(9999).named(&ENCRYPTED), None);
         assert_eq!(exchange().port(6881).named(&ENCRYPTED), Some(ID));
         let mut long = Talk::tcp().client(noise(2, 700)).server(noise(3, 424));
-        long.lore.learn_speaker(Transport::Tcp, host(long.client.ip), ID);
+        long.lore.learn_speaker(Transport::Tcp, long.server, ID);
         assert_eq!(long.named(&ENCRYPTED), None);
     }
 
