@@ -11,7 +11,7 @@ use sensor::{Limits, read};
 
 fn events(bytes: &[u8]) -> Option<(Vec<u8>, String)> {
     let mut capture = Capture::new(Cursor::new(bytes)).ok()?;
-    let limits = Limits { flows: 16, probes: 4, fragment_bytes: 4096, lore: 8, ..Limits::default() };
+    let limits = Limits { flows: 16, probes: 4, probe_bytes: 8192, fragment_bytes: 4096, lore: 8, ..Limits::default() };
     let mut lines = Vec::new();
     let mut eve = Eve::new(&mut lines, "fuzz");
     let outcome = read::capture(&mut capture, limits, Catalogue::bundled(), &mut eve, &mut |position, _| {
