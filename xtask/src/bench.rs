@@ -55,6 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         policy: None,
         lists: Vec::new(),
         clamd: None,
+        more: String::new(),
     };
     let mut gateway = Gateway::start(&program, &directory, &settings)?;
     let id = gateway.process().id();

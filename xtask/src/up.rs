@@ -191,6 +191,7 @@ fn start_gateway(
         policy: None,
         lists: vec![("phishing", list)],
         clamd: None,
+        more: String::new(),
     };
     Gateway::start_from_file(program, directory, &settings)
 }

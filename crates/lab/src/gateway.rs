@@ -29,6 +29,8 @@ pub struct Settings {
     pub lists: Vec<(&'static str, PathBuf)>,
     /// Antivirus engine.
     pub clamd: Option<SocketAddr>,
+    /// Further tables of the configuration file, for what has no flag.
+    pub more: String,
 }
 
 /// A running gateway.
@@ -166,6 +168,7 @@ impl Places {
             upstream = settings.upstream,
             ca = settings.upstream_ca,
         )?;
+        text.push_str(&settings.more);
         Ok(text)
     }
 }

@@ -5,4 +5,5 @@
 
 mod sensor;
 mod support;
+mod updates;
 mod xmpp;

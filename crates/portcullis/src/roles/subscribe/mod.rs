@@ -41,14 +41,17 @@ pub fn check(config: &Config) -> Result<(), Failure> {
 
 /// Follows the repository until the drain begins.
 pub async fn follow(config: Config, subscribe: Subscribe, judge: Judge, mut drain: Drain) {
-    let mut follower = match Follower::start(&config, &subscribe, judge.now()) {
-        Ok(follower) => follower,
-        Err(failure) => {
-            // What is in force stays; without a folder to keep state in there is nothing to follow with.
-            error!(why = %failure, "signed updates can't be followed");
-            judge.note(&format!("signed updates can't be followed: {failure}"));
-            metrics::counter!("portcullis_intel_update_errors_total", "class" => "failed").increment(1);
-            return drain.begun().await;
+    let mut follower = loop {
+        let failure = match Follower::start(&config, &subscribe, judge.now()) {
+            Ok(follower) => break follower,
+            Err(failure) => failure,
+        };
+        // What is in force stays; the root may be on a share that is not there yet.
+        error!(why = %failure, "signed updates can't be followed yet");
+        metrics::counter!("portcullis_intel_update_errors_total", "class" => "failed").increment(1);
+        tokio::select! {
+            () = drain.begun() => return,
+            () = tokio::time::sleep(subscribe.every.0) => {}
         }
     };
     loop {

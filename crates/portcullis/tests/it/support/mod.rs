@@ -163,7 +163,18 @@ impl World {
         world.guard()
     }
 
-    fn guard(mut self) -> Result<World> {
+    /// The same, with further tables in its configuration file; `more` is given the world's directory.
+    pub(crate) fn configured(software: Software, more: impl FnOnce(&Path) -> Result<String>) -> Result<World> {
+        let world = World::bare(software)?;
+        let more = more(world.path())?;
+        world.guard_with(more)
+    }
+
+    fn guard(self) -> Result<World> {
+        self.guard_with(String::new())
+    }
+
+    fn guard_with(mut self, more: String) -> Result<World> {
         let world = &mut self;
         let policy = world.policy_file();
         fs::write(&policy, POLICY)?;
@@ -176,8 +187,10 @@ impl World {
             policy: Some(policy),
             lists: vec![("local", list)],
             clamd: world.clamd.as_ref().map(|clamd| clamd.address),
+            more,
         };
-        world.gateway = Some(Gateway::start(portcullis(), world.path(), &settings)?);
+        let start = if settings.more.is_empty() { Gateway::start } else { Gateway::start_from_file };
+        world.gateway = Some(start(portcullis(), world.path(), &settings)?);
         Ok(self)
     }
 
