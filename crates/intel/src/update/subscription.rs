@@ -12,7 +12,7 @@
 //! Whatever goes wrong, the bundle in force stays; it also is what the next start begins with, without a network.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -92,6 +92,12 @@ pub enum SubscriptionError {
         /// Why.
         why: io::Error,
     },
+    /// Another process follows the same repository into the same folder.
+    #[error("{}: another process follows updates here", .path.display())]
+    Busy {
+        /// The lock file.
+        path: PathBuf,
+    },
     /// The configured root is none.
     #[error("the configured root: {0}")]
     Root(Refused),
@@ -130,6 +136,8 @@ pub struct Subscription {
     state: State,
     /// When the contents of the newest bundle were refused, and why.
     rejected: Option<(Timestamp, String)>,
+    /// Held as long as this lives: two would undo what the other remembers.
+    _lock: File,
 }
 
 /// Where a data directory keeps its subscription.
@@ -160,6 +168,7 @@ impl Subscription {
         for folder in [dir.to_owned(), dir.join("files"), dir.join("bundles")] {
             fs::create_dir_all(&folder).map_err(failed(&folder))?;
         }
+        let lock = lock(&dir.join(".lock"))?;
         let kept = State::read(dir).ok().flatten().filter(|state| state.format == FORMAT);
         let mut state = kept.unwrap_or_default();
         let configured = Trust::new(pinned, state.memory.clone()).map_err(SubscriptionError::Root)?;
@@ -178,7 +187,7 @@ impl Subscription {
         state.format = FORMAT;
         state.pinned = digest;
         state.root = trust.root().header.version;
-        let mut subscription = Subscription { dir: dir.to_owned(), trust, state, rejected: None };
+        let mut subscription = Subscription { dir: dir.to_owned(), trust, state, rejected: None, _lock: lock };
         if let Some(current) = &subscription.state.current {
             match Bundle::open(&subscription.bundle_dir(current.version)) {
                 Ok(_) => subscription.trust.holds(current.snapshot.clone(), current.expires),
@@ -378,6 +387,15 @@ impl Subscription {
 
     fn bundle_dir(&self, version: u64) -> PathBuf {
         self.dir.join("bundles").join(version.to_string())
+    }
+}
+
+fn lock(path: &Path) -> Result<File, SubscriptionError> {
+    let file = File::options().create(true).truncate(false).write(true).open(path).map_err(failed(path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(SubscriptionError::Busy { path: path.to_owned() }),
+        Err(TryLockError::Error(why)) => Err(failed(path)(why)),
     }
 }
 

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
+use intel::update::{Subscription, folder};
 use model::Category;
 use sensor::apps::{self, Catalogue};
 use sensor::capture::{Capture, CaptureError};
@@ -66,6 +67,9 @@ struct ReadArgs {
     /// The sensor's name in events.
     #[arg(long, value_name = "NAME", default_value = "portcullis")]
     name: String,
+    /// Take application signatures from the signed update in force in this data directory, too.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// Show a bar with rate and remaining time.
     #[arg(long)]
     progress: bool,
@@ -85,7 +89,12 @@ impl SensorArgs {
 
 impl ReadArgs {
     fn run(self) -> Outcome {
-        let catalogue = Catalogue::bundled();
+        let updated = self.data.as_deref().map(updated_catalogue).transpose()?.flatten();
+        // One for the life of the process.
+        let catalogue: &'static Catalogue = match updated {
+            Some(updated) => Box::leak(Box::new(updated)),
+            None => Catalogue::bundled(),
+        };
         let mut damaged = false;
         let files = captures(&self.read, &mut damaged);
         let bar = bar(self.progress, &files);
@@ -267,6 +276,15 @@ fn size(bytes: u64) -> String {
         unit += 1;
     }
     if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", units[unit]) }
+}
+
+/// The bundled applications and those of the update in force, when it has any.
+fn updated_catalogue(data: &Path) -> Result<Option<Catalogue>, Failure> {
+    let bundle = Subscription::last_good(&folder(data)).map_err(Failure::work)?;
+    let Some(apps) = bundle.and_then(|bundle| bundle.apps()) else { return Ok(None) };
+    Catalogue::load(&[apps])
+        .map(Some)
+        .map_err(|problems| Failure::wrong(problems.into_iter().map(|p| (p.to_string(), p.hint))))
 }
 
 impl AppsArgs {

@@ -21,6 +21,8 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::log;
 
+pub use subscribe::once as update_once;
+
 pub use rules::{Loaded, directory, file_kinds, load, policy_problems, policy_texts, symbols};
 
 /// How long running sessions have to end when the process is told to.

@@ -154,7 +154,6 @@ fn a_published_link_is_blocked_within_five_seconds_and_stays_so() {
         publisher.publish("fresh.test-lures.top")?;
         let took = time_to_stop(&a, &b, "p", "fresh.test-lures.top")?;
         ensure!(took < Duration::from_secs(5), "it took {took:?}");
-        println!("from published to blocked: {took:?}");
         ensure!(world.metric("portcullis_intel_bundle_version", &[])? == 2.0);
         let noted = |words: &str| -> Result<bool> {
             Ok(world.journal()?.iter().any(|record| record.to_string().contains(words)))
@@ -188,11 +187,14 @@ fn a_published_link_is_blocked_within_five_seconds_and_stays_so() {
     });
 }
 
+/// How often each path was asked for, by status and path.
+type Asked = Arc<Mutex<HashMap<String, u32>>>;
+
 /// A web server of one folder, with ETags; notes what was asked and how it was answered.
-fn serve(dir: PathBuf) -> Result<(SocketAddr, Arc<Mutex<HashMap<String, u32>>>)> {
+fn serve(dir: PathBuf) -> Result<(SocketAddr, Asked)> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
-    let answers: Arc<Mutex<HashMap<String, u32>>> = Arc::default();
+    let answers = Asked::default();
     let noted = answers.clone();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
@@ -224,7 +226,7 @@ fn serve(dir: PathBuf) -> Result<(SocketAddr, Arc<Mutex<HashMap<String, u32>>>)>
 
 #[test]
 fn a_web_server_is_as_good_as_a_folder_and_is_asked_little() {
-    let answers: Mutex<Option<Arc<Mutex<HashMap<String, u32>>>>> = Mutex::new(None);
+    let answers: Mutex<Option<Asked>> = Mutex::new(None);
     let subscribe = |path: &Path| {
         let publisher = Publisher::new(path)?;
         let (address, noted) = serve(publisher.repository())?;

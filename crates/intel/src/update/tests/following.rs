@@ -89,9 +89,11 @@ fn a_newer_root_in_the_configuration_counts_and_an_older_one_does_not_take_back(
     world.repository.stage_root(&Rotation::default(), &[root_key()], NOW).unwrap();
     world.repository.finish_root().unwrap();
     let dir = client.dir.clone();
+    let twice = Subscription::open(&dir, &old, NOW).unwrap_err();
+    assert!(matches!(twice, SubscriptionError::Busy { .. }), "{twice}");
+    drop(client);
     assert_eq!(Client::open(&dir, &world.read("root.json")).subscription.state().root, 2);
-    client = Client::open(&dir, &old);
-    client.poll(&world, NOW);
+    Client::open(&dir, &old).poll(&world, NOW);
     assert_eq!(Client::open(&dir, &old).subscription.state().root, 2);
     // Another repository's root of the same version is not walked into: nothing of it fits.
     let mut other = first_root();

@@ -137,7 +137,9 @@ impl Client {
 
     /// Ends and starts again.
     pub(super) fn restart(self) -> Client {
-        Client::open(&self.dir, &self.pinned)
+        let Client { subscription, dir, pinned } = self;
+        drop(subscription);
+        Client::open(&dir, &pinned)
     }
 
     pub(super) fn poll(&mut self, world: &World, now: Timestamp) -> Outcome {

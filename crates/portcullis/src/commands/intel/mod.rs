@@ -4,6 +4,7 @@ mod keys;
 mod publish;
 mod root;
 mod status;
+mod update;
 
 use std::path::Path;
 
@@ -25,6 +26,8 @@ pub enum IntelCommand {
     RotateRoot(Box<root::RotateArgs>),
     /// Sign a drafted root on the machine where the key is.
     Sign(root::SignArgs),
+    /// Look for a signed update once: for sensors, which have no role running.
+    Update(update::UpdateArgs),
     /// Show versions everywhere: what a repository offers, what is in force, what went wrong.
     Status(status::StatusArgs),
 }
@@ -36,6 +39,7 @@ impl IntelCommand {
             IntelCommand::Publish(args) => args.run(),
             IntelCommand::RotateRoot(args) => args.run(),
             IntelCommand::Sign(args) => args.run(),
+            IntelCommand::Update(args) => args.run(),
             IntelCommand::Status(args) => args.run(),
         }
     }

@@ -79,6 +79,15 @@ pub async fn follow(config: Config, subscribe: Subscribe, judge: Judge, mut drai
     }
 }
 
+/// Looks once, for machines where no role runs.
+pub fn once(config: &Config, now: Timestamp) -> Result<Outcome, Failure> {
+    let Some(subscribe) = &config.intel.subscribe else {
+        return Err(Failure::usage("the configuration follows no updates").hint("add [intel.subscribe] to it"));
+    };
+    let mut follower = Follower::start(config, subscribe, now)?;
+    Ok(follower.poll(now)?)
+}
+
 /// A subscription and where it is fed from.
 struct Follower {
     config: Arc<Config>,
