@@ -14,6 +14,10 @@ pub(super) const CLASSIFIER: Classifier = Classifier {
     follow: None,
 };
 
+/// What stands before the edge routing.
+const ROUTING: &[u8] = b"ED\x00\x01";
+/// The prologue and as much of the first frame as is looked into.
+const SHORTEST: usize = 4 + 3 + 5;
 /// A list of fewer than 256 tokens.
 const LIST: u8 = 0xf8;
 /// The token that opens a stream.
@@ -30,7 +34,7 @@ fn classify(view: &FlowView) -> Opinion {
         None if !view.last => return Opinion::NeedMore,
         _ => return Opinion::No,
     }
-    if stream.len() < 14 && !view.last {
+    if stream.len() < routing(stream) + SHORTEST && !view.last {
         return Opinion::NeedMore;
     }
     match after_prologue(stream).is_some_and(|(version, rest)| begins(version, rest) && frames(rest)) {
@@ -39,12 +43,14 @@ fn classify(view: &FlowView) -> Opinion {
     }
 }
 
+/// How long the edge routing before the prologue is.
+fn routing(stream: &[u8]) -> usize {
+    stream.strip_prefix(ROUTING).map_or(0, |routing| ROUTING.len() + 3 + len24(routing).unwrap_or(0))
+}
+
 /// The version, and what follows `[ED 0 1 len24 routing] WA version`.
 fn after_prologue(stream: &[u8]) -> Option<([u8; 2], &[u8])> {
-    let prologue = match stream.strip_prefix(b"ED\x00\x01") {
-        Some(routing) => routing.get(3 + len24(routing)?..)?,
-        None => stream,
-    };
+    let prologue = stream.get(routing(stream)..)?;
     let version: [u8; 2] = array(prologue.strip_prefix(b"WA")?, 0)?;
     // From 1.0 to 6.3; what is higher may be the white space behind a word.
     matches!(version, [1..=8, 0..=8]).then(|| Some((version, prologue.get(4..)?))).flatten()
@@ -97,6 +103,7 @@ mod tests {
         assert_eq!(Talk::tcp().client(&old).last().named(&CLASSIFIER), None, "what follows is no frame");
         let mut new = hex("45440001 000004 08050802 57410603 000024 12220a20");
         new.extend([7; 32]);
+        assert_eq!(Talk::tcp().client(&new[..15]).ask(&CLASSIFIER), Opinion::NeedMore, "the prologue is to come");
         assert_eq!(Talk::tcp().client(&new).named(&CLASSIFIER), Some("whatsapp"));
         assert_eq!(Talk::tcp().midstream().client(&new).named(&CLASSIFIER), None);
     }

@@ -26,6 +26,8 @@ use version::Family;
 const LONGEST_HELLO: usize = 16 * 1024;
 /// Packets looked at in one datagram.
 const MOST_PACKETS: usize = 8;
+/// Initials in one datagram that can't be opened, after which the rest of it is left: each costs a derivation of keys.
+const MOST_JUNK: usize = 3;
 /// After this many datagrams without a hello, there is none. Nothing else ends the search: what can't be opened may be
 /// anyone's, and the server passes over it too.
 const MOST_DATAGRAMS: u8 = 32;
@@ -64,6 +66,7 @@ impl Initials {
             return self.take_clear(public.version, public.inside);
         }
         let mut rest = datagram;
+        let mut junk = 0;
         for index in 0..MOST_PACKETS {
             let Some(packet) = header::long(rest) else {
                 // Without a version, only what comes after one is of interest.
@@ -75,8 +78,10 @@ impl Initials {
             }
             if to_server && packet.kind == Kind::Initial {
                 match self.take_initial(&packet) {
-                    Reading::More => {}
-                    answer => return answer,
+                    Some(Reading::More) => {}
+                    Some(answer) => return answer,
+                    None if junk + 1 >= MOST_JUNK => return Reading::More,
+                    None => junk += 1,
                 }
             }
             rest = packet.rest;
@@ -106,19 +111,17 @@ impl Initials {
         }
     }
 
-    fn take_initial(&mut self, packet: &Long) -> Reading<tls::ClientHello> {
+    /// `None` if the packet can't be opened.
+    fn take_initial(&mut self, packet: &Long) -> Option<Reading<tls::ClientHello>> {
         if packet.family == Family::GoogleLong {
             self.renew(packet.version);
             let inside = packet.packet.get(packet.number_at..).unwrap_or_default();
-            return self.take_clear(packet.version, inside);
+            return Some(self.take_clear(packet.version, inside));
         }
-        if !self.open(packet) {
-            return Reading::More;
-        }
-        match packet.family {
+        self.open(packet).then(|| match packet.family {
             Family::Ietf | Family::GoogleTls => self.tls_hello(),
             _ => self.google_hello(),
-        }
+        })
     }
 
     /// Opens a packet and takes its CRYPTO frames. The keys come from the connection id of the client's first Initial;

@@ -184,6 +184,9 @@ fn what_others_throw_in_between_changes_nothing() {
     assert_eq!(initials.push(true, &first), Reading::More);
     assert_eq!(initials.push(true, &junk(V2)), Reading::More);
     let second = initial(V1, &DESTINATION, &DESTINATION, 1, crypto_frame(100, back));
+    let crowded = [junk(V1).repeat(MOST_JUNK), second.clone()].concat();
+    assert_eq!(initials.push(true, &crowded), Reading::More, "no more work than this for one datagram");
+    let second = [junk(V1).repeat(MOST_JUNK - 1), second].concat();
     assert_eq!(hello_of(initials.push(true, &second)).sni.as_deref(), Some("a.test"));
 }
 
