@@ -22,6 +22,10 @@ pub trait Sink {
     fn flow(&mut self, flow: &Flow, catalogue: &Catalogue);
     /// Something is odd.
     fn anomaly(&mut self, event: &AnomalyEvent);
+    /// Whether events have nowhere to go any more, so that there is no use in reading on.
+    fn closed(&self) -> bool {
+        false
+    }
 }
 
 impl<A: Sink, B: Sink> Sink for (A, B) {
@@ -34,6 +38,10 @@ impl<A: Sink, B: Sink> Sink for (A, B) {
         self.0.anomaly(event);
         self.1.anomaly(event);
     }
+
+    fn closed(&self) -> bool {
+        self.0.closed() || self.1.closed()
+    }
 }
 
 impl<S: Sink> Sink for &mut S {
@@ -43,5 +51,9 @@ impl<S: Sink> Sink for &mut S {
 
     fn anomaly(&mut self, event: &AnomalyEvent) {
         (**self).anomaly(event);
+    }
+
+    fn closed(&self) -> bool {
+        (**self).closed()
     }
 }

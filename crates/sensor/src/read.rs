@@ -9,7 +9,7 @@ use crate::engine::{Counters, Sensor};
 use crate::event::Sink;
 use crate::lore::Nanos;
 
-/// How often progress is told: every so many packets.
+/// How often progress is told, and the sink asked whether it still takes events: every so many packets.
 const STRIDE: u64 = 8192;
 
 /// What reading one capture came to.
@@ -24,7 +24,7 @@ pub struct Outcome {
 }
 
 /// Reads one capture with fresh tables. Everything that could be read is told to `sink`, also when the capture
-/// turns out to be damaged. `progress` hears how many bytes and packets were read.
+/// turns out to be damaged; a sink that is closed ends the reading. `progress` hears how many bytes and packets were read.
 pub fn capture<R: Read>(
     capture: &mut Capture<R>,
     limits: Limits,
@@ -47,6 +47,9 @@ pub fn capture<R: Read>(
         }
         if packets % STRIDE == 0 {
             progress(capture.position(), packets);
+            if sink.closed() {
+                break None;
+            }
         }
     };
     sensor.finish(sink);

@@ -136,16 +136,20 @@ impl ReadArgs {
             done += fs::metadata(file).map_or(0, |metadata| metadata.len());
             if let Err(error) | Ok(read::Outcome { error: Some(error), .. }) = whole {
                 damaged = true;
-                bar.suspend(|| warn(file, &error));
+                bar.suspend(|| tell_why(file, &error));
+            }
+            if eve.as_ref().is_some_and(Eve::failed) {
+                break;
             }
         }
         bar.finish_and_clear();
+        let ended = if damaged { ExitCode::from(WORK) } else { ExitCode::SUCCESS };
         if let Some(eve) = &mut eve
             && let Err(error) = eve.flush()
         {
             // A reader that has gone away has what it wanted.
             if error.kind() == std::io::ErrorKind::BrokenPipe {
-                return Ok(ExitCode::SUCCESS);
+                return Ok(ended);
             }
             return Err(
                 Failure::work(format!("events can't be written: {error}")).hint("make room, or name another file")
@@ -154,7 +158,7 @@ impl ReadArgs {
         if !self.quiet {
             tell(&summary, catalogue, self.eve.is_none());
         }
-        Ok(if damaged { ExitCode::from(WORK) } else { ExitCode::SUCCESS })
+        Ok(ended)
     }
 }
 
@@ -185,22 +189,23 @@ fn captures(named: &[PathBuf], damaged: &mut bool) -> Vec<PathBuf> {
             }
             Err(error) => {
                 *damaged = true;
-                warn(path, &error.into());
+                tell_why(path, &error.into());
             }
         }
     }
     files
 }
 
-fn warn(file: &Path, error: &CaptureError) {
-    let hint = match error {
-        CaptureError::Io(_) => "name an existing file that this user may read",
-        CaptureError::Unknown(_) => "captures are pcap or pcapng, plain or packed with gzip",
+/// Says why a file was not read to its end: a warning where something was there to read, an error where not.
+fn tell_why(file: &Path, error: &CaptureError) {
+    let (how_bad, hint) = match error {
+        CaptureError::Io(_) => ("error", "name an existing file that this user may read"),
+        CaptureError::Unknown(_) => ("warning", "captures are pcap or pcapng, plain or packed with gzip"),
         CaptureError::Truncated { .. } | CaptureError::Damaged { .. } => {
-            "what came before was read; write the capture again, or repair it with `editcap`"
+            ("warning", "what came before was read; write the capture again, or repair it with `editcap`")
         }
     };
-    complain("warning", &format!("{}: {error}", safe(&file.to_string_lossy())), Some(hint));
+    complain(how_bad, &format!("{}: {error}", safe(&file.to_string_lossy())), Some(hint));
 }
 
 fn bar(wanted: bool, files: &[PathBuf]) -> ProgressBar {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::tempdir;
@@ -150,13 +150,43 @@ fn a_missing_capture_and_an_output_that_cannot_be_are_work_that_failed() {
     let output = sensor(["--read".as_ref(), missing.as_os_str()]);
     ended(&output, 3);
     let said = text(&output.stderr);
-    assert!(said.contains("nowhere.pcap") && said.contains("hint: name an existing file"), "{said}");
+    assert!(said.starts_with("error: ") && said.contains("nowhere.pcap"), "{said}");
+    assert!(said.contains("hint: name an existing file"), "{said}");
     let eve = folder.path().join("no/such/folder/eve.json");
     let capture = fixture("irc-plain.pcap");
     let output = sensor(["--read".as_ref(), capture.as_os_str(), "--eve".as_ref(), eve.as_os_str()]);
     ended(&output, 3);
     assert!(text(&output.stderr).contains("can't be written"));
     ended(&sensor::<&str>([]), 2);
+}
+
+/// Runs over these captures with events to a reader that goes away at once.
+fn unread(captures: &[PathBuf]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    command.args(["sensor", "--eve", "-", "--read"]).args(captures);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_reading() {
+    let folder = tempdir().unwrap();
+    let whole = fs::read(fixture("irc-plain.pcap")).unwrap();
+    let cut = folder.path().join("cut.pcap");
+    fs::write(&cut, &whole[..whole.len() - 5]).unwrap();
+    // More events than are held back before they are written, so that the last file is never opened.
+    let mut captures = vec![fixture("built-names.pcap"); 40];
+    captures.push(folder.path().join("nowhere.pcap"));
+    let output = unread(&captures);
+    ended(&output, 0);
+    assert_eq!(text(&output.stderr), "");
+    captures.insert(0, cut);
+    let output = unread(&captures);
+    ended(&output, 3);
+    let said = text(&output.stderr);
+    assert!(said.starts_with("warning: ") && !said.contains("nowhere.pcap"), "{said}");
 }
 
 #[test]

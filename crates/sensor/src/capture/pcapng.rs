@@ -64,7 +64,9 @@ impl Resolution {
         match self {
             Resolution::Coarse(factor) => units.saturating_mul(factor),
             Resolution::Fine(divisor) => units / divisor,
-            Resolution::Binary(shift) => ((u128::from(units) * 1_000_000_000) >> shift) as u64,
+            Resolution::Binary(shift) => {
+                u64::try_from((u128::from(units) * 1_000_000_000) >> shift).unwrap_or(u64::MAX)
+            }
         }
     }
 }

@@ -135,6 +135,22 @@ fn pcapng_of_either_byte_order_with_every_block() {
     }
 }
 
+#[test]
+fn no_time_is_later_than_a_clock_with_a_sign_can_tell() {
+    let word = u32::to_le_bytes as Word;
+    let section = block(word, 0x0a0d_0d0a, &words(word, &[0x1a2b_3c4d, 1, u32::MAX, u32::MAX]));
+    // Microseconds, seconds, and 2^0 s.
+    for resolution in [6, 0, 0x80] {
+        let interface = block(word, 1, &words(word, &[1, 0, 0x0001_0009, resolution, 0]));
+        for units in [[0x7fff_ffff, 0], [u32::MAX; 2]] {
+            let packet = block(word, 6, &words(word, &[0, units[0], units[1], 0, 0]));
+            let (packets, error) = read(&[&section[..], &interface, &packet].concat());
+            assert!(error.is_none(), "{error:?}");
+            assert_eq!(packets[0].0, i64::MAX as u64);
+        }
+    }
+}
+
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(bytes).unwrap();

@@ -1,7 +1,8 @@
 //! Puts fragmented datagrams together, within a bound.
 //!
 //! Overlaps: IPv4 keeps what came first (as most senders' networks do not reorder) and says so; IPv6 drops the whole
-//! datagram (RFC 5722). Full, the oldest datagram makes room and that is said, too.
+//! datagram (RFC 5722). What lies past the end that the last fragment tells is an overlap, too, and not kept. Full,
+//! the oldest datagram makes room and that is said, too.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
@@ -32,6 +33,8 @@ struct Key {
 
 struct Datagram {
     key: Key,
+    /// Which one it is, ever: slots are used again.
+    serial: u64,
     since: Time,
     header: Option<Header>,
     bytes: Vec<u8>,
@@ -52,8 +55,9 @@ pub struct Defragmenter {
     table: HashTable<u32>,
     slots: Vec<Option<Datagram>>,
     free: Vec<u32>,
-    /// Slots in the order they were taken, with their time to tell a new tenant from the old.
-    order: VecDeque<(u32, Time)>,
+    /// Slots in the order they were taken, with their tenant's serial.
+    order: VecDeque<(u32, u64)>,
+    serial: u64,
 }
 
 impl Defragmenter {
@@ -67,12 +71,19 @@ impl Defragmenter {
             slots: Vec::new(),
             free: Vec::new(),
             order: VecDeque::new(),
+            serial: 0,
         }
     }
 
     /// Datagrams that wait.
     pub(super) fn len(&self) -> usize {
         self.table.len()
+    }
+
+    /// Entries of the queue in which they grow old.
+    #[cfg(test)]
+    pub(super) fn queued(&self) -> usize {
+        self.order.len()
     }
 
     /// Takes one fragment. When it was the last that was missing, the datagram is left in `whole` and its
@@ -117,15 +128,9 @@ impl Defragmenter {
         if part.offset == 0 || datagram.header.is_none() {
             datagram.header = Some(header);
         }
-        if !part.more {
-            match datagram.total {
-                Some(total) if total as usize != end => odd.add(Anomaly::FragmentOverlap),
-                _ => datagram.total = Some(end as u32),
-            }
-        }
         let before = datagram.bytes.len();
-        let overlapped = datagram.add(part.offset, bytes);
-        self.held += datagram.bytes.len() - before;
+        let overlapped = datagram.take(part.offset, bytes, !part.more);
+        self.held = (self.held + datagram.bytes.len()).saturating_sub(before);
         if overlapped {
             odd.add(Anomaly::FragmentOverlap);
             datagram.dropped |= v6;
@@ -159,6 +164,7 @@ impl Defragmenter {
         }
         let datagram = Datagram {
             key,
+            serial: self.serial,
             since: now,
             header: None,
             bytes: Vec::new(),
@@ -173,12 +179,18 @@ impl Defragmenter {
         }
         self.slots[slot as usize] = Some(datagram);
         self.held += OVERHEAD;
-        self.order.push_back((slot, now));
+        self.order.push_back((slot, self.serial));
+        self.serial += 1;
         let (slots, hasher) = (&self.slots, &self.hasher);
         self.table.insert_unique(hash, slot, |&slot| match &slots[slot as usize] {
             Some(held) => hasher.hash_one(held.key),
             None => 0,
         });
+        // One that waits keeps its place in the queue, while others come and go behind it.
+        if self.order.len() > 2 * self.table.len() + 64 {
+            let Defragmenter { slots, order, .. } = self;
+            order.retain(|&(slot, serial)| tenant(slots, slot, serial).is_some());
+        }
         slot
     }
 
@@ -195,14 +207,14 @@ impl Defragmenter {
 
     /// Makes room: for what is too old without a word, for the bound with one.
     fn forget(&mut self, now: Time, coming: usize, odd: &mut Anomalies) {
-        while let Some(&(slot, since)) = self.order.front() {
-            let there = matches!(self.slots.get(slot as usize), Some(Some(held)) if held.since == since);
+        while let Some(&(slot, serial)) = self.order.front() {
+            let since = tenant(&self.slots, slot, serial).map(|held| held.since);
             let full = self.held + coming + OVERHEAD > self.most_bytes;
-            if there && !full && since + LIFE > now {
+            if !full && since.is_some_and(|since| since.saturating_add(LIFE) > now) {
                 break;
             }
             self.order.pop_front();
-            if there {
+            if since.is_some() {
                 self.remove(slot);
                 if full {
                     odd.add(Anomaly::FragmentFlood);
@@ -215,7 +227,34 @@ impl Defragmenter {
 /// What a waiting datagram costs beside its bytes.
 const OVERHEAD: usize = 256;
 
+/// The datagram of this serial, if it still has its slot.
+fn tenant(slots: &[Option<Datagram>], slot: u32, serial: u64) -> Option<&Datagram> {
+    slots.get(slot as usize)?.as_ref().filter(|held| held.serial == serial)
+}
+
 impl Datagram {
+    /// Takes a part, which may be the last; whether it disagrees with what is known. What lies past the end of
+    /// the datagram is let go, whichever came first.
+    fn take(&mut self, offset: u32, bytes: &[u8], last: bool) -> bool {
+        let end = offset + bytes.len() as u32;
+        let mut odd = false;
+        match self.total {
+            Some(total) if end > total => return true,
+            Some(total) => odd |= last && end != total,
+            None if last => {
+                self.total = Some(end);
+                odd |= self.bytes.len() > end as usize;
+                self.bytes.truncate(end as usize);
+                self.have.retain_mut(|(from, to)| {
+                    *to = end.min(*to);
+                    *from < *to
+                });
+            }
+            None => {}
+        }
+        self.add(offset, bytes) || odd
+    }
+
     /// Copies a part to where nothing is yet; whether something was there. The same part once more, as a
     /// mirror port or a capture of two interfaces gives it, is no overlap.
     fn add(&mut self, offset: u32, bytes: &[u8]) -> bool {

@@ -27,6 +27,8 @@ pub const MOST_TUNNELS: u8 = 8;
 const USUAL_EXTENSIONS: u8 = 8;
 /// IPv6 extension headers that are walked at all.
 const MOST_EXTENSIONS: u8 = 64;
+/// Datagrams in fragments inside each other that are put together.
+const MOST_FRAGMENTED: usize = 2;
 /// MPLS labels of one packet.
 const MOST_LABELS: usize = 16;
 
@@ -79,7 +81,8 @@ enum Next<'a> {
 /// Takes frames apart.
 pub struct Decoder {
     fragments: Defragmenter,
-    whole: Vec<u8>,
+    /// Datagrams that were put together, by how deep they are.
+    whole: [Vec<u8>; MOST_FRAGMENTED],
 }
 
 /// What surrounds the part that is looked at.
@@ -93,7 +96,7 @@ struct Around {
 impl Decoder {
     /// Keeps at most `most_fragment_bytes` of fragments.
     pub fn new(most_fragment_bytes: usize) -> Decoder {
-        Decoder { fragments: Defragmenter::new(most_fragment_bytes), whole: Vec::new() }
+        Decoder { fragments: Defragmenter::new(most_fragment_bytes), whole: Default::default() }
     }
 
     /// Shows the innermost conversation of a packet to `see`, if there is one (not for fragments that are not
@@ -107,30 +110,42 @@ impl Decoder {
                 }
             }
             Step::Nothing => {}
-            Step::Fragment(fragment) => self.fragment(packet.time, &fragment, &mut around, odd, see),
+            Step::Fragment(fragment) => self.fragment(packet.time, fragment, &mut around, odd, see),
         }
     }
 
-    /// Keeps a fragment; with the last that was missing, the datagram is looked into. It may itself be a tunnel;
-    /// fragments inside fragments end here.
+    /// Keeps a fragment; with the last that was missing, the datagram is looked into. It may itself be a tunnel
+    /// whose inside is a fragment, which is kept likewise.
     #[cold]
     fn fragment(
         &mut self,
         time: Time,
-        fragment: &ip::Fragment,
+        fragment: ip::Fragment,
         around: &mut Around,
         odd: &mut Anomalies,
         see: impl FnOnce(&Decoded),
     ) {
-        let ip::Fragment { header, part, bytes } = fragment;
         let mut whole = std::mem::take(&mut self.whole);
-        if let Some(header) = self.fragments.push(time, *header, *part, bytes, &mut whole, odd)
-            && let Step::Found(header, bytes) = step_through(Next::Carried(header, &whole), around, odd)
-            && let Some(decoded) = transport::read(&header, bytes, around, odd)
-        {
-            see(&decoded);
+        let mut deeper = whole.iter_mut();
+        let mut fragment = fragment;
+        loop {
+            let Some(whole) = deeper.next() else {
+                odd.add(Anomaly::TunnelDepth);
+                break;
+            };
+            let ip::Fragment { header, part, bytes } = fragment;
+            let Some(header) = self.fragments.push(time, header, part, bytes, whole, odd) else { break };
+            match step_through(Next::Carried(header, whole), around, odd) {
+                Step::Found(header, bytes) => {
+                    if let Some(decoded) = transport::read(&header, bytes, around, odd) {
+                        see(&decoded);
+                    }
+                    break;
+                }
+                Step::Fragment(inner) => fragment = inner,
+                Step::Nothing => break,
+            }
         }
-        whole.clear();
         self.whole = whole;
     }
 

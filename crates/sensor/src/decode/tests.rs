@@ -2,9 +2,10 @@
 
 use std::net::Ipv6Addr;
 
+use super::Decoder;
 use crate::Limits;
-use crate::anomaly::Anomaly;
-use crate::capture::LinkType;
+use crate::anomaly::{Anomalies, Anomaly};
+use crate::capture::{LinkType, Packet};
 use crate::testing::*;
 
 const BOT: &[u8] = b"NICK bot\r\nUSER b 0 * :b\r\nJOIN #botnet\r\n";
@@ -206,10 +207,142 @@ fn what_is_too_deep_is_told() {
 
 #[test]
 fn an_outside_that_only_looks_like_a_tunnel_is_the_conversation() {
-    for port in [4789, 2152, 3544, 6081, 1701] {
+    for port in [4789, 2152, 3544, 6081, 1701, 6635] {
         let seen = sense(&[over_udp(port, b"nothing of the kind, but long enough for one")], Limits::default());
         assert_eq!(seen.flows.len(), 1, "{port}");
     }
+    let outer = |frame: Vec<u8>| {
+        let seen = sense(&[frame], Limits::default());
+        assert_eq!((seen.flows.len(), seen.anomalies), (1, vec![]));
+    };
+    let junk = [0x5a; 60];
+    // A stack without a bottom, and one above what is no IP packet of that length.
+    outer(over_udp(6635, &[0; 60]));
+    outer(over_udp(6635, &before(&[0, 1, 1, 64, 0x45, 0, 0, 20], &junk)));
+    outer(over_udp(6635, &before(&[0, 1, 1, 64, 0, 0, 0, 0], &junk)));
+    outer(over_ip(137, &junk));
+    outer(over_ip(97, &before(&[0x30, 0], &junk)));
+    for protocol in [0x6558_u16, 0x88be, 0x22eb, 0x883e, 0x8847, 0x8100, 0x8864, 0x880b, 0x0800] {
+        let header = protocol.to_be_bytes();
+        outer(over_ip(47, &before(&[0, 0, header[0], header[1]], &junk)));
+    }
+    outer(over_ip(47, &before(&[0x30, 1, 0x88, 0x0b, 0, 0, 0, 1, 0, 0, 0, 1, 0xff, 3, 0, 0xfd], &junk)));
+}
+
+/// A datagram in fragments of 64 bytes, each an IPv4 packet.
+fn in_fragments(protocol: u8, id: u16, datagram: &[u8]) -> Vec<Vec<u8>> {
+    let count = datagram.len().div_ceil(64);
+    let part = |(index, bytes): (usize, &[u8])| {
+        fragment4(protocol, CLIENT, SERVER, 64, (id, index * 64, index + 1 < count), bytes)
+    };
+    datagram.chunks(64).enumerate().map(part).collect()
+}
+
+#[test]
+fn a_fragment_past_the_end_is_told_and_the_datagram_is_still_put_together() {
+    let client = |bytes: &[u8]| tcp((CLIENT.into(), 40000), (SERVER.into(), 6667), 1001, 0, ACK, bytes);
+    let [first, middle, last] = &in_fragments(6, 7, &client(&BOT.repeat(4)))[..] else { panic!() };
+    let beyond = fragment4(6, CLIENT, SERVER, 64, (7, 400, true), &[0x55; 64]);
+    let across = fragment4(6, CLIENT, SERVER, 64, (7, 128, true), &[0x55; 64]);
+    for (order, overlap) in [
+        ([first, last, middle].as_slice(), false),
+        (&[first, last, &beyond, middle], true),
+        (&[first, &beyond, last, middle], true),
+        (&[&beyond, middle, last, first], true),
+        (&[last, &across, middle, first], true),
+    ] {
+        let frames: Vec<_> = order.iter().map(|packet| ethernet(0x0800, packet)).collect();
+        let seen = sense(&frames, Limits::default());
+        assert!(seen.evidence("irc").contains("#botnet"));
+        assert_eq!(seen.anomalies == [Anomaly::FragmentOverlap], overlap, "{:?}", seen.anomalies);
+        assert!(overlap || seen.anomalies.is_empty());
+    }
+}
+
+#[test]
+fn fragments_inside_of_fragments_are_put_together_to_a_depth() {
+    let whole = tcp((CLIENT.into(), 40000), (SERVER.into(), 6667), 1001, 0, ACK, &BOT.repeat(8));
+    let mut packets = in_fragments(6, 1, &whole);
+    let mut ids = 100;
+    let mut wrap = |packets: Vec<Vec<u8>>| -> Vec<Vec<u8>> {
+        let each = packets.iter().flat_map(|packet| {
+            ids += 1;
+            in_fragments(4, ids, packet)
+        });
+        each.collect()
+    };
+    // The last first, so that each completes all that it is in.
+    let sense = |packets: &[Vec<u8>]| {
+        let frames: Vec<_> = packets.iter().rev().map(|packet| ethernet(0x0800, packet)).collect();
+        sense(&frames, Limits::default())
+    };
+    packets = wrap(packets);
+    let seen = sense(&packets);
+    assert!(seen.evidence("irc").contains("#botnet"));
+    assert_eq!(seen.anomalies, []);
+    let seen = sense(&wrap(packets));
+    assert_eq!(seen.flows, []);
+    assert!(!seen.anomalies.is_empty() && seen.anomalies.iter().all(|anomaly| *anomaly == Anomaly::TunnelDepth));
+}
+
+#[test]
+fn a_length_that_udp_does_not_have() {
+    let said = b"a datagram of some length";
+    let lengthless = |protocol: u8| {
+        let mut bytes = udp(41_000, 4000, said);
+        bytes[4..6].fill(0);
+        ethernet(0x0800, &ipv4(protocol, CLIENT, SERVER, 64, &bytes))
+    };
+    assert_eq!(payload(&lengthless(17)), (vec![], vec![Anomaly::HeaderTruncated]));
+    // UDP-Lite has the reach of its checksum in that place.
+    assert_eq!(payload(&lengthless(136)), (said.to_vec(), vec![]));
+    let mut covered = udp(41_000, 4000, said);
+    covered[4..6].copy_from_slice(&[0, 8]);
+    let frame = ethernet(0x0800, &ipv4(136, CLIENT, SERVER, 64, &covered));
+    assert_eq!(payload(&frame), (said.to_vec(), vec![]));
+    let mut bytes = udp(41_000, 4000, said);
+    bytes[4..6].fill(0);
+    let frame = ethernet(0x86dd, &ipv6(17, V6_CLIENT, V6_SERVER, &bytes));
+    assert_eq!(payload(&frame), (said.to_vec(), vec![Anomaly::HeaderTruncated]), "receivers take it");
+    let mut jumbo = udp(41_000, 4000, &[7; 70_000]);
+    jumbo[4..6].fill(0);
+    let mut packet = ipv6(17, V6_CLIENT, V6_SERVER, &jumbo);
+    packet[4..6].fill(0);
+    assert_eq!(payload(&ethernet(0x86dd, &packet)), (vec![7; 70_000], vec![]));
+}
+
+/// The payload that is found in a frame, and what is odd about it.
+fn payload(frame: &[u8]) -> (Vec<u8>, Vec<Anomaly>) {
+    let (mut odd, mut found) = (Anomalies::default(), Vec::new());
+    let packet = Packet { time: 0, link: LinkType(1), wire_len: frame.len() as u32, data: frame };
+    Decoder::new(1 << 20).decode(&packet, &mut odd, |decoded| {
+        assert_eq!(decoded.payload.len(), decoded.payload_len as usize);
+        found = decoded.payload.to_vec();
+    });
+    (found, odd.iter().collect())
+}
+
+#[test]
+fn a_datagram_that_waits_does_not_make_the_queue_behind_it_grow() {
+    let mut decoder = Decoder::new(1 << 20);
+    let mut odd = Anomalies::default();
+    let mut found = 0;
+    let mut show = |decoder: &mut Decoder, time, packet: &[u8]| {
+        let frame = ethernet(0x0800, packet);
+        let packet = Packet { time, link: LinkType(1), wire_len: frame.len() as u32, data: &frame };
+        decoder.decode(&packet, &mut odd, |_| found += 1);
+    };
+    let datagram = |id| in_fragments(17, id, &udp(41_000, 4000, &[7; 100]));
+    show(&mut decoder, 0, &datagram(1)[0]);
+    for id in 2..5000 {
+        // All at one moment: times do not tell them apart.
+        datagram(id).iter().for_each(|part| show(&mut decoder, 1, part));
+    }
+    assert!(decoder.fragments.queued() < 100, "{}", decoder.fragments.queued());
+    show(&mut decoder, 2, &datagram(1)[1]);
+    assert_eq!(decoder.waiting(), 0);
+    show(&mut decoder, u64::MAX, &datagram(1)[0]);
+    assert_eq!((decoder.waiting(), found), (1, 4999));
 }
 
 #[test]

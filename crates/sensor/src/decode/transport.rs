@@ -88,9 +88,17 @@ pub(super) fn read<'a>(header: &Header, bytes: &'a [u8], around: &Around, odd: &
                 odd.add(Anomaly::HeaderTruncated);
                 return None;
             };
-            // 0 is a jumbogram (RFC 2675).
+            let carried = header.carried.saturating_sub(8);
             let length = match usize::from(be16(bytes, 4)?) {
-                0 => payload.len(),
+                // UDP-Lite has how far its checksum reaches here (RFC 3828).
+                _ if header.protocol == 136 => carried as usize,
+                // A jumbogram (RFC 2675). Receivers do not mind how long it is.
+                0 if header.src.is_ipv6() => {
+                    if header.carried <= u32::from(u16::MAX) {
+                        odd.add(Anomaly::HeaderTruncated);
+                    }
+                    carried as usize
+                }
                 length if length < 8 => {
                     odd.add(Anomaly::HeaderTruncated);
                     0
@@ -98,7 +106,7 @@ pub(super) fn read<'a>(header: &Header, bytes: &'a [u8], around: &Around, odd: &
                 length => length - 8,
             };
             decoded.payload = &payload[..length.min(payload.len())];
-            decoded.payload_len = (length as u32).min(header.carried.saturating_sub(8));
+            decoded.payload_len = (length as u32).min(carried);
         }
         132 => ports(&mut decoded, bytes, odd)?,
         1 | 58 => {

@@ -1,7 +1,7 @@
 //! Tunnels: what an IP packet may carry inside, entered only where the inside adds up.
 
 use super::ip::Header;
-use super::{Next, be16, be32};
+use super::{Next, be16, be32, link};
 use crate::capture::LinkType;
 
 const ETHERNET: LinkType = LinkType(1);
@@ -17,9 +17,9 @@ pub(super) fn inside<'a>(header: &Header, bytes: &'a [u8]) -> Option<Next<'a>> {
         4 | 41 => ip_adds_up(bytes, false).then_some(Next::Ip(bytes)),
         47 => gre(bytes),
         // EtherIP (RFC 3378).
-        97 if bytes.first()? >> 4 == 3 => Some(Next::Link(ETHERNET, bytes.get(2..)?)),
+        97 if bytes.first()? >> 4 == 3 => ethernet(bytes.get(2..)?),
         // MPLS in IP (RFC 4023).
-        137 => Some(Next::Mpls(bytes)),
+        137 => checked(Next::Mpls(bytes)),
         _ => None,
     }
 }
@@ -30,7 +30,7 @@ fn gre(bytes: &[u8]) -> Option<Next<'_>> {
     let has = |bit: u16| usize::from(flags & bit != 0) * 4;
     if flags & 7 == 1 {
         let rest = bytes.get(8 + has(0x1000) + has(0x0080)..)?;
-        return if protocol == 0x880b { super::link::frame(LinkType(9), rest) } else { None };
+        return if protocol == 0x880b { checked(link::frame(LinkType(9), rest)?) } else { None };
     }
     // Source routing (deprecated) has a length of its own.
     if flags & 7 != 0 || flags & 0x4000 != 0 {
@@ -38,22 +38,23 @@ fn gre(bytes: &[u8]) -> Option<Next<'_>> {
     }
     let rest = bytes.get(4 + has(0x8000) + has(0x2000) + has(0x1000)..)?;
     match protocol {
-        BRIDGED => Some(Next::Link(ETHERNET, rest)),
+        BRIDGED => ethernet(rest),
         0x0800 | 0x86dd => ip_adds_up(rest, false).then_some(Next::Ip(rest)),
         // ERSPAN I has no header of its own and no sequence number; II has eight bytes.
-        0x88be if flags & 0x1000 == 0 => Some(Next::Link(ETHERNET, rest)),
-        0x88be => Some(Next::Link(ETHERNET, rest.get(8..)?)),
+        0x88be if flags & 0x1000 == 0 => ethernet(rest),
+        0x88be => ethernet(rest.get(8..)?),
         0x22eb => {
             let extra = usize::from(rest.get(11)? & 1) * 8;
-            Some(Next::Link(ETHERNET, rest.get(12 + extra..)?))
+            ethernet(rest.get(12 + extra..)?)
         }
         // WCCP redirects (type and four bytes), with or without them.
         0x883e => {
             let rest = if rest.first()? >> 4 == 4 { rest } else { rest.get(4..)? };
-            Some(Next::Ip(rest))
+            checked(Next::Ip(rest))
         }
-        0x8847 | 0x8848 | 0x8100 | 0x88a8 | 0x8864 => Some(Next::Ether(protocol, rest)),
-        0x880b => super::link::ppp_frame(rest.strip_prefix(&[0xff, 0x03]).unwrap_or(rest)),
+        0x8847 | 0x8848 => checked(Next::Mpls(rest)),
+        0x8100 | 0x88a8 | 0x8864 => checked(Next::Ether(protocol, rest)),
+        0x880b => checked(link::ppp_frame(rest.strip_prefix(&[0xff, 0x03]).unwrap_or(rest))?),
         _ => None,
     }
 }
@@ -66,7 +67,8 @@ fn udp(bytes: &[u8]) -> Option<Next<'_>> {
         (_, 4789 | 8472) => vxlan(bytes.get(8..)?),
         (_, 4790) => vxlan_gpe(bytes.get(8..)?),
         (_, 6081) => geneve(bytes.get(8..)?),
-        (_, 6635) => Some(Next::Mpls(bytes.get(8..)?)),
+        // MPLS in UDP (RFC 7510).
+        (_, 6635) => checked(Next::Mpls(bytes.get(8..)?)),
         (2152, _) | (_, 2152) => gtp(inner(2152)?),
         (3544, _) | (_, 3544) => teredo(inner(3544)?),
         (1701, _) | (_, 1701) => l2tp(inner(1701)?),
@@ -77,7 +79,7 @@ fn udp(bytes: &[u8]) -> Option<Next<'_>> {
 /// VXLAN (RFC 7348).
 fn vxlan(bytes: &[u8]) -> Option<Next<'_>> {
     let [flags, 0, 0, 0, _, _, _, 0, frame @ ..] = bytes else { return None };
-    (flags & 0xf7 == 0 && flags & 8 != 0 && frame_adds_up(frame)).then_some(Next::Link(ETHERNET, frame))
+    if *flags == 8 { ethernet(frame) } else { None }
 }
 
 /// VXLAN-GPE: the last byte of the flags word names what is inside.
@@ -85,7 +87,7 @@ fn vxlan_gpe(bytes: &[u8]) -> Option<Next<'_>> {
     let [flags, 0, 0, protocol, _, _, _, 0, rest @ ..] = bytes else { return None };
     match protocol {
         1 | 2 if flags & 0x0c == 0x0c && ip_adds_up(rest, true) => Some(Next::Ip(rest)),
-        3 if flags & 0x0c == 0x0c && frame_adds_up(rest) => Some(Next::Link(ETHERNET, rest)),
+        3 if flags & 0x0c == 0x0c => ethernet(rest),
         _ => None,
     }
 }
@@ -98,7 +100,7 @@ fn geneve(bytes: &[u8]) -> Option<Next<'_>> {
     }
     let rest = bytes.get(8 + usize::from(first & 0x3f) * 4..)?;
     match be16(bytes, 2)? {
-        BRIDGED if frame_adds_up(rest) => Some(Next::Link(ETHERNET, rest)),
+        BRIDGED => ethernet(rest),
         0x0800 | 0x86dd if ip_adds_up(rest, true) => Some(Next::Ip(rest)),
         _ => None,
     }
@@ -161,9 +163,52 @@ fn l2tp(bytes: &[u8]) -> Option<Next<'_>> {
     }
 }
 
+/// An Ethernet frame that carries something known.
+fn ethernet(bytes: &[u8]) -> Option<Next<'_>> {
+    checked(Next::Link(ETHERNET, bytes))
+}
+
+/// What comes next, if it adds up as far as one look tells.
+fn checked(next: Next<'_>) -> Option<Next<'_>> {
+    let adds_up = match next {
+        Next::Link(_, frame) => frame_adds_up(frame),
+        Next::Ether(kind, bytes) => ether_adds_up(kind, bytes),
+        Next::Ppp(protocol, bytes) => matches!(protocol, 0x0021 | 0x0057) && ip_adds_up(bytes, false),
+        Next::Ip(bytes) => ip_adds_up(bytes, false),
+        // To the bottom of the stack, as below it is what tells.
+        Next::Mpls(bytes) => match link::mpls(bytes)? {
+            Next::Ip(bytes) => ip_adds_up(bytes, true),
+            Next::Link(_, frame) => frame_adds_up(frame),
+            _ => false,
+        },
+        Next::Carried(..) => false,
+    };
+    adds_up.then_some(next)
+}
+
 /// Whether this could be an Ethernet frame that carries something known.
 fn frame_adds_up(bytes: &[u8]) -> bool {
-    matches!(be16(bytes, 12), Some(0x0800 | 0x0806 | 0x86dd | 0x8100 | 0x88a8 | 0x8847 | 0x8848 | 0x8864 | ..=0x05dc))
+    match (be16(bytes, 12), bytes.get(14..)) {
+        (Some(kind), Some(rest)) => ether_adds_up(kind, rest),
+        _ => false,
+    }
+}
+
+/// Whether this begins as its EtherType (or 802.3 length) says, without looking further in.
+fn ether_adds_up(kind: u16, bytes: &[u8]) -> bool {
+    match kind {
+        0x0800 | 0x86dd => ip_adds_up(bytes, false),
+        // ARP for IPv4 over Ethernet.
+        0x0806 => bytes.starts_with(&[0, 1, 8, 0, 6, 4]),
+        0x8100 | 0x88a8 => matches!(
+            be16(bytes, 2),
+            Some(0x0800 | 0x0806 | 0x86dd | 0x8100 | 0x88a8 | 0x8847 | 0x8848 | 0x8864 | ..=0x05dc)
+        ),
+        0x8847 | 0x8848 => link::mpls(bytes).is_some(),
+        0x8864 => bytes.starts_with(&[0x11, 0]),
+        ..=0x05dc => usize::from(kind) <= bytes.len(),
+        _ => false,
+    }
 }
 
 /// Whether this begins like an IP packet; `strictly`, of just this length (unless it was cut off by the capture).

@@ -253,6 +253,9 @@ impl Worker {
         let mut flow = Flow::new(key, self.counters.flows, client, server, time);
         flow.vlans = decoded.vlans;
         flow.tunnels = decoded.tunnels;
+        if matches!(decoded.protocol, 1 | 58) {
+            flow.icmp = (decoded.src_port as u8, decoded.dst_port as u8);
+        }
         self.mind.remember(&mut flow);
         self.table.insert(flow, self.now)
     }

@@ -99,6 +99,11 @@ impl<W: Write> Eve<W> {
         self.pass_on(false);
     }
 
+    /// Whether an error of the output has ended the writing; [`flush`](Eve::flush) tells it.
+    pub fn failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
     /// Writes out what is buffered and returns the first error there was.
     pub fn flush(&mut self) -> std::io::Result<()> {
         self.pass_on(true);
@@ -196,6 +201,10 @@ impl<W: Write> Sink for Eve<W> {
         line.push(b'\n');
         self.pass_on(false);
     }
+
+    fn closed(&self) -> bool {
+        self.failed()
+    }
 }
 
 /// Which flow an event is about.
@@ -216,6 +225,10 @@ fn about(object: &mut Object, flow: &Flow, file: &str, sensor: &str) {
     object.address("dest_ip", flow.server.ip);
     if with_ports {
         object.number("dest_port", u64::from(flow.server.port));
+    }
+    if matches!(flow.protocol, 1 | 58) {
+        object.number("icmp_type", u64::from(flow.icmp.0));
+        object.number("icmp_code", u64::from(flow.icmp.1));
     }
     match flow.protocol {
         1 => object.text("proto", "ICMP"),

@@ -54,6 +54,8 @@ pub struct Flow {
     pub vlans: [u16; 2],
     /// Tunnels around the first packet.
     pub tunnels: u8,
+    /// Type and code of the first packet, if it is ICMP of either version.
+    pub icmp: (u8, u8),
     /// What was odd about it.
     pub anomalies: Anomalies,
     /// What it is called.
@@ -94,6 +96,7 @@ impl Flow {
             bytes: [0; 2],
             vlans: [0; 2],
             tunnels: 0,
+            icmp: (0, 0),
             anomalies: Anomalies::default(),
             naming: None,
             candidates: SmallVec::new(),

@@ -9,7 +9,7 @@ mod habits;
 mod said;
 mod syn;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use model::Platform;
 
@@ -116,13 +116,19 @@ impl Platforms {
         let claim = &mut claims[strength as usize];
         let held = if claim.until > now { claim.family } else { Family::ANY };
         // Several devices behind one address show by saying different things in turns.
-        let young = claim.until > now + CLAIM_LIFE - CLASH;
+        let young = claim.until > now.saturating_add(CLAIM_LIFE - CLASH);
         let clash = match held.and(family) {
-            None if young => now + CLASH,
+            None if young => now.saturating_add(CLASH),
             _ => claim.clash,
         };
-        *claim = Claim { family: held.and(family).unwrap_or(family), until: now + CLAIM_LIFE, clash };
-        self.claims.insert(address, claims, now + CLAIM_LIFE);
+        *claim = Claim { family: held.and(family).unwrap_or(family), until: now.saturating_add(CLAIM_LIFE), clash };
+        // Every address brings one entry, so there are no shares to keep.
+        self.claims.insert(Ipv4Addr::UNSPECIFIED.into(), address, claims, now, CLAIM_LIFE);
+    }
+
+    /// Addresses that were forgotten before their time.
+    pub(crate) fn pushed_out(&self) -> u64 {
+        self.claims.pushed_out()
     }
 
     /// The system at this address, where everything known leaves one. What is weaker only narrows.
@@ -142,7 +148,7 @@ impl Platforms {
 mod tests {
     use super::*;
 
-    const HOST: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
+    const HOST: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 
     #[test]
     fn weaker_evidence_narrows_and_never_overrules() {
