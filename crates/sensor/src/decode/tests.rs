@@ -220,6 +220,8 @@ fn an_outside_that_only_looks_like_a_tunnel_is_the_conversation() {
     outer(over_udp(6635, &[0; 60]));
     outer(over_udp(6635, &before(&[0, 1, 1, 64, 0x45, 0, 0, 20], &junk)));
     outer(over_udp(6635, &before(&[0, 1, 1, 64, 0, 0, 0, 0], &junk)));
+    // A DHT query: text has low bits for a bottom, and digits for a version.
+    outer(over_udp(6635, b"d1:ad2:id20:abcdefghij01234567899:info_hash20:mnopqrstuvwxyz123456e1:q9:get_peerse"));
     outer(over_ip(137, &junk));
     outer(over_ip(97, &before(&[0x30, 0], &junk)));
     for protocol in [0x6558_u16, 0x88be, 0x22eb, 0x883e, 0x8847, 0x8100, 0x8864, 0x880b, 0x0800] {

@@ -1,7 +1,7 @@
 //! Tunnels: what an IP packet may carry inside, entered only where the inside adds up.
 
 use super::ip::Header;
-use super::{Next, be16, be32, link};
+use super::{Next, be16, link};
 use crate::capture::LinkType;
 
 const ETHERNET: LinkType = LinkType(1);
@@ -10,22 +10,24 @@ const BRIDGED: u16 = 0x6558;
 
 /// The inside of a tunnel; `None` where the packet is the conversation itself.
 pub(super) fn inside<'a>(header: &Header, bytes: &'a [u8]) -> Option<Next<'a>> {
+    // What the capture cut off.
+    let missing = (header.carried as usize).saturating_sub(bytes.len());
     match header.protocol {
         6 => None,
-        17 => udp(bytes),
+        17 => udp(bytes, missing),
         // IP in IP (RFC 2003), 6in4 (RFC 4213) and their kin.
         4 | 41 => ip_adds_up(bytes, false).then_some(Next::Ip(bytes)),
-        47 => gre(bytes),
+        47 => gre(bytes, missing),
         // EtherIP (RFC 3378).
         97 if bytes.first()? >> 4 == 3 => ethernet(bytes.get(2..)?),
         // MPLS in IP (RFC 4023).
-        137 => checked(Next::Mpls(bytes)),
+        137 => labelled(bytes, missing),
         _ => None,
     }
 }
 
 /// GRE (RFC 2784, 2890), its PPTP variant (RFC 2637), ERSPAN types I to III.
-fn gre(bytes: &[u8]) -> Option<Next<'_>> {
+fn gre(bytes: &[u8], missing: usize) -> Option<Next<'_>> {
     let (flags, protocol) = (be16(bytes, 0)?, be16(bytes, 2)?);
     let has = |bit: u16| usize::from(flags & bit != 0) * 4;
     if flags & 7 == 1 {
@@ -52,7 +54,7 @@ fn gre(bytes: &[u8]) -> Option<Next<'_>> {
             let rest = if rest.first()? >> 4 == 4 { rest } else { rest.get(4..)? };
             checked(Next::Ip(rest))
         }
-        0x8847 | 0x8848 => checked(Next::Mpls(rest)),
+        0x8847 | 0x8848 => labelled(rest, missing),
         0x8100 | 0x88a8 | 0x8864 => checked(Next::Ether(protocol, rest)),
         0x880b => checked(link::ppp_frame(rest.strip_prefix(&[0xff, 0x03]).unwrap_or(rest))?),
         _ => None,
@@ -60,7 +62,7 @@ fn gre(bytes: &[u8]) -> Option<Next<'_>> {
 }
 
 /// Tunnels over UDP, told by port and by an inside that adds up.
-fn udp(bytes: &[u8]) -> Option<Next<'_>> {
+fn udp(bytes: &[u8], missing: usize) -> Option<Next<'_>> {
     let (src, dst) = (be16(bytes, 0)?, be16(bytes, 2)?);
     let inner = |port: u16| if dst == port || src == port { bytes.get(8..) } else { None };
     match (src, dst) {
@@ -68,7 +70,7 @@ fn udp(bytes: &[u8]) -> Option<Next<'_>> {
         (_, 4790) => vxlan_gpe(bytes.get(8..)?),
         (_, 6081) => geneve(bytes.get(8..)?),
         // MPLS in UDP (RFC 7510).
-        (_, 6635) => checked(Next::Mpls(bytes.get(8..)?)),
+        (_, 6635) => labelled(bytes.get(8..)?, missing),
         (2152, _) | (_, 2152) => gtp(inner(2152)?),
         (3544, _) | (_, 3544) => teredo(inner(3544)?),
         (1701, _) | (_, 1701) => l2tp(inner(1701)?),
@@ -175,15 +177,19 @@ fn checked(next: Next<'_>) -> Option<Next<'_>> {
         Next::Ether(kind, bytes) => ether_adds_up(kind, bytes),
         Next::Ppp(protocol, bytes) => matches!(protocol, 0x0021 | 0x0057) && ip_adds_up(bytes, false),
         Next::Ip(bytes) => ip_adds_up(bytes, false),
-        // To the bottom of the stack, as below it is what tells.
-        Next::Mpls(bytes) => match link::mpls(bytes)? {
-            Next::Ip(bytes) => ip_adds_up(bytes, true),
-            Next::Link(_, frame) => frame_adds_up(frame),
-            _ => false,
-        },
-        Next::Carried(..) => false,
+        Next::Mpls(_) | Next::Carried(..) => false,
     };
     adds_up.then_some(next)
+}
+
+/// An MPLS stack, known by what is below its bottom: a frame, or an IP packet of just the length that is left.
+fn labelled(bytes: &[u8], missing: usize) -> Option<Next<'_>> {
+    let adds_up = match link::mpls(bytes)? {
+        Next::Ip(packet) => ip_total(packet) == Some(packet.len() + missing),
+        Next::Link(_, frame) => frame_adds_up(frame),
+        _ => false,
+    };
+    adds_up.then_some(Next::Mpls(bytes))
 }
 
 /// Whether this could be an Ethernet frame that carries something known.
@@ -213,12 +219,15 @@ fn ether_adds_up(kind: u16, bytes: &[u8]) -> bool {
 
 /// Whether this begins like an IP packet; `strictly`, of just this length (unless it was cut off by the capture).
 fn ip_adds_up(bytes: &[u8], strictly: bool) -> bool {
-    let Some(first) = bytes.first() else { return false };
-    let (header, total) = match first >> 4 {
-        4 => (usize::from(first & 0x0f) * 4, be16(bytes, 2).map(usize::from)),
-        6 if be32(bytes, 36).is_some() => (40, be16(bytes, 4).map(|length| 40 + usize::from(length))),
-        _ => return false,
+    ip_total(bytes).is_some_and(|total| !strictly || total >= bytes.len())
+}
+
+/// The length that what begins like an IP packet says it has.
+fn ip_total(bytes: &[u8]) -> Option<usize> {
+    let (header, total) = match bytes.first()? >> 4 {
+        4 => (usize::from(bytes.first()? & 0x0f) * 4, usize::from(be16(bytes, 2)?)),
+        6 => (40, 40 + usize::from(be16(bytes, 4)?)),
+        _ => return None,
     };
-    let Some(total) = total else { return false };
-    header >= 20 && bytes.len() >= header && (!strictly || total >= bytes.len())
+    (header >= 20 && bytes.len() >= header).then_some(total)
 }
