@@ -16,6 +16,9 @@ const MOST_ASKED: usize = 16;
 /// Services that are kept of one multicast DNS message.
 const MOST_SERVICES: usize = 8;
 
+/// Addresses that one answer teaches: clients try the first few.
+const MOST_ADDRESSES: usize = 16;
+
 /// How far the hints of one flow are.
 #[derive(Debug, Default)]
 pub(super) struct Hints {
@@ -480,7 +483,13 @@ fn learn_from_message(message: &dns::Message, flow: &mut Flow, way: Way, lore: &
             names.asked.insert(0, asked);
         }
     } else if way == Way::ToClient && message.rcode() == 0 && names.asked.contains(&asked) {
-        message.addresses(|address| lore.learn_name(flow.client.ip, address, question.as_str()));
+        let mut left = MOST_ADDRESSES;
+        message.addresses(|address| {
+            if left > 0 {
+                left -= 1;
+                lore.learn_name(flow.client.ip, address, question.as_str());
+            }
+        });
     }
 }
 

@@ -69,6 +69,7 @@ impl Mind {
 
     /// Looks at a flow's beginning, of which something is new. True when no more of it is needed.
     pub(super) fn identify(&mut self, flow: &mut Flow, probe: &mut Probe, last: bool) -> bool {
+        self.lore.hear(flow.client.ip);
         let derived = probe.hints.derive(&probe.beginning, flow, &mut self.lore, &mut self.scratch, last);
         let protocol = flow.names.as_ref().map_or(AppProto::Unknown, |names| names.protocol);
         match protocol {
@@ -179,6 +180,7 @@ impl Mind {
 
     /// Reads one more payload of a flow that has its name.
     pub(super) fn follow(&mut self, follow: Follow, flow: &mut Flow, way: Way, payload: &[u8]) {
+        self.lore.hear(flow.client.ip);
         match follow {
             Follow::Dns => derive::follow_dns(payload, flow, way, &mut self.lore, self.catalogue),
             Follow::Dhcp => devices::from_dhcp(payload, &mut self.lore),

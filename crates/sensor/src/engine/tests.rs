@@ -406,3 +406,23 @@ fn services_on_the_local_network_have_names() {
     let seen = sense(&[ethernet(0x0800, &packet)], Limits::default());
     assert!(seen.evidence("xmpp").contains("_presence._tcp.local"));
 }
+
+#[test]
+fn one_answer_teaches_a_few_addresses_only() {
+    let resolver = std::net::Ipv4Addr::new(10, 1, 1, 1);
+    let question = ethernet(0x0800, &ipv4(17, CLIENT, resolver, 64, &udp(4000, 53, &about_whatsapp(7, false))));
+    let mut session = Session::open(1000);
+    session.client(&[0x80; 50]);
+    for (others, known) in [(15_u8, true), (16, false)] {
+        let mut message = about_whatsapp(7, true);
+        let server = message.split_off(message.len() - 16);
+        for other in 0..others {
+            message.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 1, 0, 0, 4, 198, 51, 100, other]);
+        }
+        message[7] = others + 1;
+        message.extend(server);
+        let answer = ethernet(0x0800, &ipv4(17, resolver, CLIENT, 64, &udp(53, 4000, &message)));
+        let flows = sense(&[vec![question.clone(), answer], session.frames()].concat(), Limits::default()).flows;
+        assert_eq!(flows.iter().any(|(_, evidence)| evidence.contains("looked up")), known, "{others}");
+    }
+}
