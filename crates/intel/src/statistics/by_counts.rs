@@ -34,6 +34,11 @@ pub fn from_counts(vendor: &Vendor, others: &[Vendor], catalogue: &Catalogue, sp
             row.shares.sort_by(|a, b| b.1.total_cmp(&a.1));
             row.notes.extend(count.notes.iter().cloned());
             row.sources.extend(count.sources.iter().cloned());
+            let on_a_year_ago = |part: Part| {
+                let change = part.of(count).said_change_year_pct?;
+                Some(format!("{} were said to have changed by {change:+} % on a year before.", part.name()))
+            };
+            row.notes.extend([Part::Im, Part::P2p, Part::All].into_iter().filter_map(on_a_year_ago));
         }
         for series in [&im, &p2p, &all] {
             row.notes.extend(series.contradictions(period));

@@ -15,6 +15,8 @@ pub mod report;
 pub mod series;
 
 #[cfg(test)]
+mod journal_tests;
+#[cfg(test)]
 mod tests;
 
 pub use breakdown::{Breakdown, Dimension, Item};

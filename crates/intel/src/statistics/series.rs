@@ -50,7 +50,7 @@ impl Part {
         match self {
             Part::Im => "IM threats",
             Part::P2p => "P2P threats",
-            Part::All => "threats over IM and P2P together",
+            Part::All => "IM and P2P threats together",
         }
     }
 

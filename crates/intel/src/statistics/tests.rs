@@ -137,3 +137,88 @@ fn a_count_says_what_is_wrong_with_it() {
         assert!(problem.to_string().contains(message), "{problem}");
     }
 }
+
+#[test]
+fn running_totals_follow_from_the_months_next_to_them() {
+    let rows = akonix("2006-09", "2006-12", Step::Month);
+    let totals: Vec<&Value> = rows.iter().map(|row| &row["year"]["im"]).collect();
+    assert_eq!(totals, [&json!(240), &json!(328), &json!(369), &json!(406)]);
+    assert_eq!(rows[0]["year"]["how"]["im"], "328 to October - 88");
+}
+
+#[test]
+fn the_catalogue_is_counted_by_first_sight() {
+    let report = from_catalogue(Catalogue::bundled(), span("2001", "2003", Step::Year));
+    let rows = render::json(&report);
+    has(&rows[0], &json!({"period": "2001", "im": {"new": 3, "basis": {"new": "counted"}}, "p2p": {"new": null}}));
+    has(&rows[1], &json!({"im": {"previous": 3}, "p2p": {"new": 1}, "by": {"kind": {"p2p-malware": 1}}}));
+    let months = from_catalogue(Catalogue::bundled(), span("2002-01", "2002-12", Step::Month));
+    let rows = render::json(&months);
+    has(&rows[1], &json!({"im": {"new": 1}, "by": {"of": 1, "technique": {"T1189": 1}}}));
+    has(&rows[2], &json!({"im": {"new": null}, "by": {"of": 0}}));
+    assert!(
+        months.notes.iter().any(|note| note.contains("of 2002 are known by their year only")),
+        "{:?}",
+        months.notes
+    );
+}
+
+/// A report whose every text wants to be something else.
+fn hostile() -> Report {
+    let bad = "<script>alert(1)</script>\"'&\u{202e}\u{1b}[31m";
+    let text = format!(
+        "vendor = {0:?}\nabout = {0:?}\n[[count]]\nperiod = \"2008-04\"\nim = {{ new = 1, basis = \"computed\", how = {0:?} }}\n\
+         shares = {{ {0:?} = 5 }}\nnotes = [{0:?}, \"=cmd()\"]\n\
+         sources = [{{ by = {0:?}, url = \"javascript:alert(1)\" }}, {{ by = \"x\", url = \"https://x/{1}\" }}]\n",
+        bad.replace(['\u{202e}', '\u{1b}'], ""),
+        "\\\"><img src=x>"
+    )
+    .replace("\\'", "'");
+    let mut vendor = Vendor::read("t", &text).unwrap();
+    vendor.about = bad.to_owned();
+    let mut threat = Catalogue::bundled().get("hello").unwrap().clone();
+    threat.family = Some(bad.to_owned());
+    threat.first_seen = crate::When::parse("2008-04");
+    let mut other = threat.clone();
+    other.id = "other".to_owned();
+    let catalogue = Catalogue::new([threat, other]);
+    from_counts(&vendor, &[], &catalogue, span("2008-03", "2008-05", Step::Month))
+}
+
+#[test]
+fn a_page_has_no_scripts_and_no_text_becomes_markup() {
+    let page = render::html(&hostile(), jiff::civil::date(2026, 11, 23));
+    for forbidden in ["<script", "<img", "javascript:", "\u{202e}", "\u{1b}", " onload", "http://", "src="] {
+        let found = page.match_indices(forbidden).find(|(at, _)| !page[..*at].ends_with("&lt;img "));
+        assert!(found.is_none(), "{forbidden}: {:?}", found.map(|(at, _)| &page[at..(at + 60).min(page.len())]));
+    }
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
+    assert!(page.contains("<svg") && page.contains("@media print"));
+    assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
+}
+
+#[test]
+fn a_terminal_is_not_steered_by_what_is_shown() {
+    let report = hostile();
+    let dull = render::table(&report, render::Look { colour: false, width: 80 });
+    assert!(!dull.contains('\u{1b}') && !dull.contains('\u{202e}'), "{dull}");
+    assert!(dull.lines().count() > 8);
+    let coloured = render::table(&report, render::Look { colour: true, width: 80 });
+    assert!(coloured.contains("\u{1b}[1m") && !coloured.contains("\u{1b}[31m\u{1b}"), "{coloured}");
+}
+
+#[test]
+fn csv_has_as_many_cells_in_every_line_and_nothing_for_the_unknown() {
+    let vendor = Vendor::named("akonix").unwrap();
+    let report = from_counts(vendor, &[], Catalogue::bundled(), span("2008-02", "2008-04", Step::Month));
+    let csv = render::csv(&report);
+    let lines: Vec<&str> = csv.split("\r\n").collect();
+    assert!(lines[1].starts_with("2008-02,counts,Akonix,,unknown,,,,,,,,34,computed,,unknown,,14,"), "{}", lines[1]);
+    assert!(
+        lines[3].starts_with("2008-04,counts,Akonix,21,counted,,8,162.5,162,,,,63,computed,18,counted,,16,12.5,13,"),
+        "{}",
+        lines[3]
+    );
+    let commas = |line: &str| line.split('"').step_by(2).map(|plain| plain.matches(',').count()).sum::<usize>();
+    assert!(lines.iter().filter(|line| !line.is_empty()).all(|line| commas(line) == commas(lines[0])), "{csv}");
+}

@@ -101,3 +101,20 @@ fn a_record_is_found_by_its_id_and_its_body_with_it() {
     assert_eq!(reader.find(record(5).id).unwrap(), None);
     assert_eq!(reader.find(Uuid::from_u128(7)).unwrap(), None, "not a time-ordered id");
 }
+
+#[test]
+fn reading_since_a_time_misses_nothing_and_skips_what_is_long_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path());
+    for n in 0..2_000u64 {
+        let seconds = 1_700_000_000 + i64::try_from(n).unwrap() * 10;
+        journal.append(Entry::new(&record_at(seconds, n), None)).wait().unwrap();
+    }
+    let mut reader = reader(dir.path()).unwrap();
+    let since = Timestamp::from_second(1_700_000_000 + 15_000).unwrap();
+    let read: Vec<u64> = reader.since(since).unwrap().map(|stored| stored.unwrap().seq).collect();
+    assert_eq!(read.last(), Some(&2_000));
+    assert!(read[0] <= 1_501 && read[0] > 1_400, "{}", read[0]);
+    assert_eq!(reader.since(Timestamp::MIN).unwrap().count(), 2_000);
+    assert_eq!(reader.since(Timestamp::from_second(1_800_000_000).unwrap()).unwrap().count(), 1);
+}

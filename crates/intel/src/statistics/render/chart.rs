@@ -192,7 +192,7 @@ pub(super) fn lines(title: &str, labels: &[String], runs: &[Run<'_>], breaks: &[
 /// the room.
 pub(super) fn shares(title: &str, items: &[(String, f64)], whole: Option<f64>) -> String {
     const ROW: f64 = 24.0;
-    const NAME: f64 = 236.0;
+    const NAME: f64 = 244.0;
     const ROOM: f64 = 460.0;
     let most = whole.unwrap_or_else(|| items.iter().map(|(_, value)| *value).fold(1.0, f64::max));
     let unit = if whole.is_some() { " %" } else { "" };
@@ -205,7 +205,7 @@ pub(super) fn shares(title: &str, items: &[(String, f64)], whole: Option<f64>) -
         let y = ROW * number as f64 + 3.0;
         let width = ((ROOM - NAME - 52.0) * (value / most).min(1.0)).max(1.0);
         let (x, middle) = (NAME - 8.0, y + 13.5);
-        let shown = escape(&plain(&clipped(name, 38)));
+        let shown = escape(&plain(&clipped(name, 36)));
         out.push_str(&format!(
             "<text class=\"name\" x=\"{x}\" y=\"{middle}\" text-anchor=\"end\">{shown}{}</text>\
              <rect class=\"share\" x=\"{NAME}\" y=\"{y}\" width=\"{width:.1}\" height=\"18\" rx=\"1.5\"/>\

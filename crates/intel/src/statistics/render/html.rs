@@ -7,7 +7,7 @@ use super::super::report::{Report, Row};
 use super::super::{Dimension, Source, Step};
 use super::chart::{self, Run};
 use super::style::SHEET;
-use super::{figure, media, other, percent, plain, said};
+use super::{figure, media, other, percent, plain, said, short};
 use crate::Reference;
 
 /// Items of a dimension that are plotted.
@@ -91,7 +91,7 @@ fn cards(report: &Report, page: &mut String) {
             }
             None => format!("{} is not known", row.period.previous()),
         };
-        card(&format!("{name}, {}", row.period), &figure(&side.new), &below, page);
+        card(&format!("{}, {}", short(name), row.period), &figure(&side.new), &below, page);
     }
     let total = report.rows.iter().rev().find(|row| row.year.im.value.is_some());
     if let Some(row) = total.filter(|row| row.period.step != Step::Year) {

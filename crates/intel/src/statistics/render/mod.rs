@@ -55,6 +55,15 @@ fn media(report: &Report) -> Vec<(&'static str, Of)> {
         .collect()
 }
 
+/// A medium in two or three letters, for small places.
+fn short(name: &str) -> &str {
+    match name {
+        "Instant messaging" => "IM",
+        "Peer-to-peer" => "P2P",
+        _ => "All together",
+    }
+}
+
 /// What another vendor counted, in a sentence.
 fn other(other: &Other) -> String {
     format!("{} counted {} {}.", other.vendor, figure(&other.new), other.what.name())
