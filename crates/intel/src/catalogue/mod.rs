@@ -66,15 +66,14 @@ impl Catalogue {
         self.threats.get(*self.places.get(id)?)
     }
 
-    /// The threats that go by a name: their id, name, family or an alias, case apart.
+    /// The threats that go by a name, case apart: the one whose id or name it is, else those whose family or alias.
     pub fn named(&self, name: &str) -> Vec<&Threat> {
         let is = |text: &str| text.eq_ignore_ascii_case(name.trim());
-        let called = |threat: &&Threat| {
-            is(&threat.id)
-                || is(&threat.name)
-                || threat.family.as_deref().is_some_and(is)
-                || threat.aliases.iter().any(|alias| is(alias))
-        };
+        if let Some(threat) = self.threats.iter().find(|threat| is(&threat.id) || is(&threat.name)) {
+            return vec![threat];
+        }
+        let called =
+            |threat: &&Threat| threat.family.as_deref().is_some_and(is) || threat.aliases.iter().any(|alias| is(alias));
         self.threats.iter().filter(called).collect()
     }
 }

@@ -90,3 +90,28 @@ fn an_operators_folder_adds_and_replaces() {
     assert!(problems[0].to_string().contains("two.toml:1: threat `a` stands at"), "{problems:?}");
     assert!(Catalogue::load(&folder.path().join("missing")).is_err());
 }
+
+#[test]
+fn a_threat_is_found_by_any_of_its_names() {
+    let ids = |name: &str| -> Vec<&str> {
+        Catalogue::bundled().named(name).into_iter().map(|threat| threat.id.as_str()).collect()
+    };
+    assert_eq!(ids("KELVIR"), ["kelvir"]);
+    assert_eq!(ids("oompa-loompa"), ["leap"]);
+    assert_eq!(ids("agobot"), ["agobot"]);
+    assert_eq!(ids("BadBazaar"), ["badbazaar-flygram", "badbazaar-signal-plus"]);
+    assert!(ids("nonesuch").is_empty());
+}
+
+#[test]
+fn threats_count_as_what_they_travel_over() {
+    for (id, im, p2p) in [
+        ("hello", true, false),
+        ("benjamin", false, true),
+        ("fizzer", true, true),
+        ("storm", false, true),
+        ("jabber-notifier", true, false),
+    ] {
+        assert_eq!(media(Catalogue::bundled().get(id).unwrap()), (im, p2p), "{id}");
+    }
+}

@@ -73,14 +73,16 @@ impl ListArgs {
             return Ok(ExitCode::SUCCESS);
         }
         let width = found.iter().map(|threat| threat.id.chars().count()).max().unwrap_or(0).max(2);
+        let joined = |threat: &Threat| threat.networks.join(", ");
+        let room = found.iter().map(|threat| joined(threat).chars().count()).max().unwrap_or(0).clamp(8, 40);
         if !found.is_empty() {
-            say(format!("{:<10}  {:<width$}  {:<14}  {:<24}  NAME", "FIRST SEEN", "ID", "KIND", "NETWORKS"));
+            say(format!("{:<10}  {:<width$}  {:<14}  {:<room$}  NAME", "FIRST SEEN", "ID", "KIND", "NETWORKS"));
         }
         for threat in &found {
             let when = threat.first_seen.map_or_else(|| "unknown".to_owned(), |when| when.to_string());
-            let networks = threat.networks.join(", ");
+            let networks = joined(threat);
             say(format!(
-                "{when:<10}  {:<width$}  {:<14}  {networks:<24}  {}",
+                "{when:<10}  {:<width$}  {:<14}  {networks:<room$}  {}",
                 threat.id,
                 threat.kind.as_str(),
                 safe(&threat.name)

@@ -127,3 +127,40 @@ impl ReportArgs {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ReportArgs,
+    }
+
+    fn parsed(line: &str) -> Result<ReportArgs, String> {
+        let words = std::iter::once("report").chain(line.split_whitespace());
+        Line::try_parse_from(words).map(|line| line.args).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn without_a_source_the_vendor_is_asked_first_and_the_catalogue_next() {
+        let data = tempfile::tempdir().unwrap();
+        let source = |from: &str, to: &str| {
+            let args = parsed(&format!("--from {from} --to {to} --data {}", data.path().display())).unwrap();
+            let span = Span::new(args.from.unwrap(), args.to.unwrap(), Step::Month).unwrap();
+            args.report(span).unwrap().source.as_str()
+        };
+        assert_eq!(source("2008-01", "2008-05"), "counts");
+        assert_eq!(source("2020-01", "2025-12"), "catalogue");
+    }
+
+    #[test]
+    fn a_month_that_is_none_and_two_forms_are_refused() {
+        assert!(parsed("--from 2008-13").is_err_and(|error| error.contains("write 2008-04")));
+        assert!(parsed("--json --csv").is_err());
+        assert!(parsed("--vendor symantec").is_err_and(|error| error.contains("Akonix, FaceTime, IMlogic")));
+    }
+}

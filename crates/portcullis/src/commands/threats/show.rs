@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use intel::{Catalogue, Pattern, Strength, Threat, network};
+use intel::{Catalogue, Pattern, Strength, Threat, network, technique};
 use model::suggest;
 
 use super::{DataArgs, Outcome, catalogue};
@@ -58,8 +58,8 @@ fn find<'a>(catalogue: &'a Catalogue, name: &str) -> Result<&'a Threat, Failure>
 fn lines(threat: &Threat) -> Vec<String> {
     let mut lines = vec![safe(&threat.name)];
     let mut field = |label: &str, value: String| {
-        if !value.is_empty() {
-            lines.push(format!("  {label:<12}{}", safe(&value)));
+        for (number, line) in wrapped(&value).into_iter().enumerate() {
+            lines.push(format!("  {:<12}{}", if number == 0 { label } else { "" }, safe(&line)));
         }
     };
     let family = threat.family.as_ref().map(|family| match threat.variant {
@@ -67,6 +67,11 @@ fn lines(threat: &Threat) -> Vec<String> {
         false => family.clone(),
     });
     let networks: Vec<String> = threat.networks.iter().map(|id| format!("{} ({id})", network::name(id))).collect();
+    let techniques: Vec<String> = threat
+        .techniques
+        .iter()
+        .map(|id| technique::name(id).map_or_else(|| id.clone(), |name| format!("{id} {name}")))
+        .collect();
     let platforms: Vec<&str> = threat.platforms.iter().map(|platform| platform.as_str()).collect();
     field("id", threat.id.clone());
     field("also", threat.aliases.join(", "));
@@ -76,7 +81,7 @@ fn lines(threat: &Threat) -> Vec<String> {
     field("networks", networks.join(", "));
     field("platforms", platforms.join(", "));
     field("vectors", threat.vectors.join(", "));
-    field("techniques", threat.techniques.join(", "));
+    field("techniques", techniques.join(", "));
     field("payload", threat.payload.clone().unwrap_or_default());
     field("about", threat.about.clone());
     field("confidence", format!("{} of 100", threat.confidence));
@@ -93,6 +98,22 @@ fn lines(threat: &Threat) -> Vec<String> {
     for source in &threat.sources {
         let published = source.published.map(|when| format!(", {when}")).unwrap_or_default();
         field("source", format!("{}{published} {}", source.by, source.url.as_deref().unwrap_or_default()));
+    }
+    lines
+}
+
+/// Text in lines that are read with ease, broken between words; none for no text.
+fn wrapped(text: &str) -> Vec<String> {
+    const WIDTH: usize = 96;
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(last) if last.chars().count() + 1 + word.chars().count() <= WIDTH => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
     }
     lines
 }
