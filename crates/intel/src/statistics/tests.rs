@@ -193,6 +193,7 @@ fn a_page_has_no_scripts_and_no_text_becomes_markup() {
         assert!(found.is_none(), "{forbidden}: {:?}", found.map(|(at, _)| &page[at..(at + 60).min(page.len())]));
     }
     assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
+    assert!(page.contains("How figures were computed"));
     assert!(page.contains("<svg") && page.contains("@media print"));
     assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
 }

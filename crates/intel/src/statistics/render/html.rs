@@ -45,9 +45,10 @@ pub fn html(report: &Report, made: Date) -> String {
     vendor_shares(report, &mut page);
     figures(report, &mut page);
     notes(report, &mut page);
+    computed(report, &mut page);
     sources(report, &mut page);
     page.push_str(&format!(
-        "<footer>* computed from other figures (how is shown when the pointer rests on it) · – unknown, not 0 · \
+        "<footer>* computed from other figures · – unknown, not 0 · \
          “said” is the change as the press gave it. Made on {made} by Portcullis.</footer>\n</main>\n</body>\n</html>\n"
     ));
     page
@@ -361,6 +362,25 @@ fn notes(report: &Report, page: &mut String) {
         page.push_str(&format!("<li>{}</li>\n", text(note)));
     }
     page.push_str("</ul>\n");
+}
+
+/// How each computed figure was computed, for paper, which has no pointer.
+fn computed(report: &Report, page: &mut String) {
+    let mut items = String::new();
+    for row in &report.rows {
+        for (name, of) in media(report) {
+            let (side, total) = of(row);
+            for (what, shown) in [("new", &side.new), ("to date", total)] {
+                if let (Some(value), Some(how)) = (shown.value, &shown.how) {
+                    let line = format!("{} {what} {value}: {how}.", short(name));
+                    items.push_str(&format!("<li><b>{}</b> {}</li>\n", row.period, text(&line)));
+                }
+            }
+        }
+    }
+    if !items.is_empty() {
+        page.push_str(&format!("<h2>How figures were computed</h2>\n<ul class=\"notes computed\">\n{items}</ul>\n"));
+    }
 }
 
 fn sources(report: &Report, page: &mut String) {

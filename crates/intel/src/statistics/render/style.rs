@@ -65,6 +65,7 @@ th:first-child, td:first-child { text-align: left; text-transform: capitalize; }
 td.new { font-weight: 650; } td.first, th.first { border-left: 1px solid var(--line); }
 td abbr { text-decoration: none; cursor: help; }
 .notes { padding-left: 18px; margin: 6px 0; font-size: 14px; } .notes li { margin: 3px 0; }
+.notes.computed { columns: 2; column-gap: 36px; font-size: 13px; } .notes.computed li { break-inside: avoid; }
 .notes b { font-variant-numeric: tabular-nums; }
 .sources { font-size: 13px; color: var(--soft); padding-left: 22px; margin: 6px 0; } .sources li { margin: 3px 0; overflow-wrap: anywhere; }
 a { color: var(--im); }
