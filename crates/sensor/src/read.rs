@@ -54,7 +54,7 @@ pub fn capture<R: Read>(
     };
     sensor.finish(sink);
     progress(capture.position(), packets);
-    Outcome { counters: *sensor.counters(), last, error }
+    Outcome { counters: sensor.counters(), last, error }
 }
 
 #[cfg(test)]

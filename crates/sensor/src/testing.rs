@@ -241,6 +241,6 @@ pub(crate) fn sense_link(link: LinkType, frames: &[Vec<u8>], limits: Limits) -> 
         sensor.packet(&Packet { time, link, wire_len: data.len() as u32, data }, &mut seen);
     }
     sensor.finish(&mut seen);
-    seen.counters = *sensor.counters();
+    seen.counters = sensor.counters();
     seen
 }

@@ -16,7 +16,7 @@ use crate::capture::Packet;
 use crate::decode::{Decoded, Decoder};
 use crate::event::{AnomalyEvent, Sink};
 use crate::flow::{Flow, Key, Place, Table, Turn};
-use crate::lore::Nanos;
+use crate::lore::{Forgotten, Nanos};
 use crate::view::{Endpoint, Way};
 pub(crate) use identify::Follow;
 use identify::Mind;
@@ -47,6 +47,8 @@ pub struct Counters {
     pub flows_given_up: u64,
     /// Beginnings of flows that were let go early because too many were held.
     pub probes_given_up: u64,
+    /// What was forgotten of what flows taught, because a table was full.
+    pub forgotten: Forgotten,
     /// Oddities seen, by the order of [`Anomaly::ALL`].
     pub anomalies: [u64; Anomaly::ALL.len()],
 }
@@ -128,8 +130,8 @@ impl Sensor {
     }
 
     /// What was seen so far.
-    pub fn counters(&self) -> &Counters {
-        &self.worker.counters
+    pub fn counters(&self) -> Counters {
+        Counters { forgotten: self.worker.mind.lore.forgotten(), ..self.worker.counters }
     }
 
     /// Flows that have not ended.

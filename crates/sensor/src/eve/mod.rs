@@ -85,6 +85,12 @@ impl<W: Write> Eve<W> {
         stats.number("flows", counters.flows);
         stats.number("flows_given_up", counters.flows_given_up);
         stats.number("beginnings_given_up", counters.probes_given_up);
+        let mut forgotten = stats.object("forgotten");
+        forgotten.number("names", counters.forgotten.names);
+        forgotten.number("expected", counters.forgotten.expected);
+        forgotten.number("speakers", counters.forgotten.speakers);
+        forgotten.number("platforms", counters.forgotten.platforms);
+        forgotten.end();
         let mut anomalies = stats.object("anomalies");
         for anomaly in crate::anomaly::Anomaly::ALL {
             let count = counters.anomalies[anomaly as usize];
