@@ -18,7 +18,7 @@ pub struct Refused {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Attack {
     /// Nobody signed it.
-    #[error("not signed; publish it with `portcullis intel publish`")]
+    #[error("not signed by anybody")]
     Unsigned,
     /// Keys that count did sign it, but too few.
     #[error("{have} of the {need} signatures that the {role} role needs; have the others sign it")]

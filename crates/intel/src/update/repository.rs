@@ -118,6 +118,8 @@ pub struct Standing {
     pub root: Root,
     /// Timestamp, snapshot and release; none when nothing was published yet.
     pub published: Option<(Timestamped, Snapshot, Release)>,
+    /// Why no client takes what was published: after a rotation, or when the folder was tampered with.
+    pub refused: Option<Refused>,
 }
 
 /// Files in the order in which they are put in place.
@@ -137,16 +139,19 @@ impl Repository {
         let bytes =
             self.read("root.json", ROOT_BYTES)?.ok_or_else(|| RepositoryError::NoRoot { path: self.dir.clone() })?;
         let root = super::Trust::new(&bytes, super::Memory::default())?.root().clone();
-        let published = match self.read("timestamp.json", TIMESTAMP_BYTES)? {
-            None => None,
-            Some(bytes) => {
-                let timestamp: Timestamped = says(&root, "timestamp.json", &bytes)?;
-                let snapshot: Snapshot = self.named(&root, &timestamp.snapshot, SNAPSHOT_BYTES)?;
-                let release: Release = self.named(&root, &snapshot.release, RELEASE_BYTES)?;
-                Some((timestamp, snapshot, release))
-            }
-        };
-        Ok(Standing { root, published })
+        match self.published(&root) {
+            Ok(published) => Ok(Standing { root, published, refused: None }),
+            Err(RepositoryError::Refused(refused)) => Ok(Standing { root, published: None, refused: Some(refused) }),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn published(&self, root: &Root) -> Result<Option<(Timestamped, Snapshot, Release)>, RepositoryError> {
+        let Some(bytes) = self.read("timestamp.json", TIMESTAMP_BYTES)? else { return Ok(None) };
+        let timestamp: Timestamped = says(root, "timestamp.json", &bytes)?;
+        let snapshot: Snapshot = self.named(root, &timestamp.snapshot, SNAPSHOT_BYTES)?;
+        let release: Release = self.named(root, &snapshot.release, RELEASE_BYTES)?;
+        Ok(Some((timestamp, snapshot, release)))
     }
 
     /// Publishes a bundle; without `files`, the current one is signed anew.
@@ -169,7 +174,8 @@ impl Repository {
         let _lock = self.lock()?;
         let standing = self.standing()?;
         let Some((old, snapshot, _)) = standing.published else {
-            return Err(RepositoryError::Empty { path: self.dir.clone() });
+            let empty = || RepositoryError::Empty { path: self.dir.clone() };
+            return Err(standing.refused.map_or_else(empty, RepositoryError::from));
         };
         let version = old.header.version + 1;
         let timestamp = Timestamped {

@@ -131,6 +131,8 @@ fn a_key_that_was_taken_out_is_named_and_ends_what_its_thief_did() {
     let new = key(Role::Timestamp, 31);
     rotate(&world, &swap(Role::Timestamp, &keys().timestamp[0], &new), &[root_key()], NOW);
     assert_eq!(client.trouble(&world, NOW), "key-revoked");
+    let refused = world.repository.standing().unwrap().refused.unwrap();
+    assert_eq!(refused.attack.class(), "unknown-key", "the publisher is told, too");
     let keys = Keys { timestamp: vec![new], ..keys() };
     world.repository.publish(Some(files("two")), &keys, NOW, Expiry::default()).unwrap();
     assert_eq!(client.poll(&world, NOW), Outcome::Applied(2));

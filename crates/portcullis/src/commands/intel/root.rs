@@ -77,8 +77,9 @@ impl RotateArgs {
             let mut add = Vec::new();
             for (role, file) in &self.add {
                 let (made_for, key) = PublicKey::read(file)?;
-                if made_for != Role::from(*role) {
-                    return Err(Failure::usage(format!("{}: a {made_for} key, not a {role:?} key", file.display()))
+                let role = Role::from(*role);
+                if made_for != role {
+                    return Err(Failure::usage(format!("{}: a {made_for} key, not a {role} key", file.display()))
                         .hint("each role has keys of its own, so that a stolen one can do little"));
                 }
                 add.push((made_for, key));

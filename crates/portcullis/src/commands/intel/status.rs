@@ -72,6 +72,10 @@ fn repository(dir: &std::path::Path, now: Timestamp) -> Result<Value, Failure> {
         "repository": dir,
         "root": {"version": root.header.version, "expires": root.header.expires, "roles": roles},
     });
+    if let Some(refused) = &standing.refused {
+        well = false;
+        entry["error"] = json!({"class": refused.attack.class(), "what": refused.to_string()});
+    }
     if let Some((timestamp, _, release)) = &standing.published {
         well &= timestamp.header.expires > now && release.header.expires > now;
         let bytes: u64 = release.files.values().map(|meta| meta.length).sum();
@@ -122,6 +126,13 @@ fn show(entry: &Value) {
             }
         }
         say(format!("  root      version {}, expires {}", entry["root"]["version"], until(&entry["root"]["expires"])));
+        if let Some(staged) = entry["staged_root"].as_object() {
+            let waits = staged["missing"].as_str().unwrap_or("nothing; put it in force with rotate-root --finish");
+            say(format!("  root {} is drafted and waits for: {}", staged["version"], safe(waits)));
+        }
+        if let Some(error) = entry["error"].as_object() {
+            return say(format!("  error     {}: publish anew, with keys that count", text(&error["what"])));
+        }
         let Some(release) = entry["release"].as_object() else { return say("  nothing published yet") };
         let (version, expires) = (&release["version"], until(&release["expires"]));
         say(format!(
@@ -130,9 +141,6 @@ fn show(entry: &Value) {
         ));
         let timestamp = &entry["timestamp"];
         say(format!("  timestamp version {}, expires {}", timestamp["version"], until(&timestamp["expires"])));
-        if let Some(staged) = entry["staged_root"].as_object() {
-            say(format!("  root {} waits: {}", staged["version"], text(&staged["missing"])));
-        }
         return;
     }
     say(format!("subscriber {}", text(&entry["subscriber"])));
