@@ -110,6 +110,8 @@ impl Archive {
         let opened = Connection::open(&path).and_then(|connection| {
             connection.busy_timeout(Duration::from_secs(10))?;
             connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+            // What a loss of power takes is made again from the journal.
+            connection.pragma_update(None, "synchronous", "normal")?;
             connection.pragma_update(None, "trusted_schema", false)?;
             connection.pragma_update(None, "cell_size_check", true)?;
             Ok(connection)

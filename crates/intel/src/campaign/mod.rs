@@ -14,9 +14,12 @@
 
 pub mod archive;
 mod decision;
+pub mod draft;
 mod evidence;
 mod group;
 mod key;
+mod past;
+pub mod promote;
 mod sighting;
 #[cfg(test)]
 mod tests;
@@ -24,9 +27,11 @@ mod window;
 
 pub use archive::{Archive, Cursor};
 pub use decision::{Choice, Decision};
+pub use draft::{Bystanders, Draft, Drafting, Terms};
 pub use evidence::{
     Campaign, HOURS, KEYS, More, RECIPIENTS, Recipient, SAMPLES, SENDERS, Sample, Sender, Shared, Status, hour_of,
 };
 pub use group::{Changes, Grouper, LIVE, Settings};
 pub use key::{Key, KeyKind};
+pub use past::held_against;
 pub use sighting::{DECOY, Sighting, Who};

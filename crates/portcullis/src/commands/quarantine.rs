@@ -175,7 +175,7 @@ fn find(store: &Store, id: &str) -> Result<HeldSummary, Failure> {
 }
 
 /// Who decides: the user of the shell.
-fn operator() -> String {
+pub(super) fn operator() -> String {
     ["SUDO_USER", "USER", "LOGNAME"]
         .iter()
         .find_map(|name| std::env::var(name).ok())

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::campaigns::{Campaigns, Decoys};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,10 @@ pub struct Intel {
     pub warning_lists: Vec<PathBuf>,
     /// Signed updates from elsewhere.
     pub subscribe: Option<Subscribe>,
+    /// When messages are a campaign.
+    pub campaigns: Campaigns,
+    /// What a message to a decoy sets off.
+    pub decoys: Decoys,
 }
 
 impl Intel {
@@ -22,5 +27,6 @@ impl Intel {
     pub(super) fn anchor(&mut self, mut anchor: impl FnMut(&mut PathBuf)) {
         self.warning_lists.iter_mut().for_each(&mut anchor);
         self.subscribe.iter_mut().for_each(|subscribe| subscribe.anchor(&mut anchor));
+        self.decoys.anchor(&mut anchor);
     }
 }

@@ -4,6 +4,7 @@
 //! from them. Policies, lists and people are not here but in files of their
 //! own that are named here and taken up live when they change.
 
+mod campaigns;
 mod intel;
 mod load;
 mod reference;
@@ -18,6 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::intel::Intel;
+pub use campaigns::Decoys;
 pub use load::{Problem, load};
 pub use reference::reference;
 pub use subscribe::{RulesFromElsewhere, Subscribe};

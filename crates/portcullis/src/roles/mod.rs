@@ -1,9 +1,12 @@
 //! From a configuration to running roles, and down again.
 
 mod admin;
+mod campaigns;
+mod decoys;
 mod files;
 mod gateway;
 pub mod indicators;
+mod own;
 mod reload;
 mod rules;
 mod subscribe;
@@ -21,9 +24,10 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::log;
 
-pub use subscribe::once as update_once;
-
+pub use campaigns::{WITNESSES, month_before};
+pub use indicators::guard;
 pub use rules::{Loaded, directory, file_kinds, load, policy_problems, policy_texts, symbols};
+pub use subscribe::once as update_once;
 
 /// How long running sessions have to end when the process is told to.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -97,6 +101,9 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     if let Some(subscribe) = &config.intel.subscribe {
         let followed = subscribe::follow(config.clone(), subscribe.clone(), judge.clone(), drain.clone());
         roles.spawn("updates", followed);
+    }
+    if config.intel.campaigns.enabled {
+        roles.spawn("campaigns", campaigns::follow(config.clone(), judge.clone(), drain.clone()));
     }
     let ready = admin::Ready::new(journal.clone(), started.doors.clone(), judge.clone());
     if let (Some(admin), Some(metrics)) = (&config.admin, metrics) {

@@ -38,6 +38,9 @@ pub fn load(config: &Config) -> Result<Loaded, Failure> {
     let policy = policy(config, &mut warnings)?;
     warnings.extend(policy.warnings().iter().map(ToString::to_string));
     let directory = directory(config)?;
+    if directory.decoys() > 0 && !policy_texts(&config.policy.files)?.iter().any(|(_, text)| text.contains("decoy")) {
+        warnings.push("there are decoys, and no rule of the policy looks at `decoy.contacted`".to_owned());
+    }
     Ok(Loaded { rules: Rules { policy, detectors, indicators }, directory, warnings, until })
 }
 

@@ -3,6 +3,7 @@
 mod list;
 mod report;
 mod show;
+mod triage;
 
 use clap::Subcommand;
 use intel::Catalogue;
@@ -18,6 +19,9 @@ pub enum ThreatsCommand {
     List(list::ListArgs),
     /// Show all that is known of a threat, and what is not known.
     Show(show::ShowArgs),
+    /// Look through campaigns: findings that repeat. Name, merge, dismiss them, or promote them to the catalogue.
+    #[command(subcommand)]
+    Triage(Box<triage::TriageCommand>),
 }
 
 impl ThreatsCommand {
@@ -26,6 +30,7 @@ impl ThreatsCommand {
             ThreatsCommand::Report(args) => args.run(),
             ThreatsCommand::List(args) => args.run(),
             ThreatsCommand::Show(args) => args.run(),
+            ThreatsCommand::Triage(command) => command.run(),
         }
     }
 }
