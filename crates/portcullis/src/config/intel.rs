@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::campaigns::{Campaigns, Decoys};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Subscribe;
+use super::campaigns::{Campaigns, Decoys};
 
 /// The threat centre: feeds, warning lists.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]

@@ -3,6 +3,7 @@
 //! the command that installs it, none is skipped.
 #![allow(clippy::unwrap_used)]
 
+mod intel;
 mod sensor;
 mod support;
 mod updates;
