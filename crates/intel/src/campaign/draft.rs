@@ -330,14 +330,20 @@ pub fn looks_like(campaign: &Campaign) -> crate::Kind {
     let has = |start: &str| campaign.symbols.keys().any(|symbol| symbol.starts_with(start));
     let implicated =
         |side: Side| campaign.senders.values().filter(|sender| sender.side == side && sender.is_implicated()).count();
+    let decoyed = campaign.decoys().next().is_some();
     if has("outbreak.link") || has("outbreak.file") || implicated(Side::Internal) > 2 {
         Kind::Worm
-    } else if has("link.indicator.phishing") || has("link.lookalike") || has("link.brand") || has("link.mismatch") {
+    } else if ["link.indicator.phishing", "link.lookalike", "link.brand", "link.mismatch"].into_iter().any(has) {
         Kind::Phishing
     } else if campaign.keys.keys().any(|key| key.kind() == KeyKind::Command) {
         Kind::Botnet
     } else if campaign.keys.keys().any(|key| key.kind() == KeyKind::Sha256) || has("link.executable") {
         Kind::Trojan
+    } else if decoyed && implicated(Side::Internal) > 0 {
+        // Whose account writes to an address he can't know is steered by something that writes to every address.
+        Kind::Worm
+    } else if decoyed {
+        Kind::Phishing
     } else {
         Kind::Spim
     }

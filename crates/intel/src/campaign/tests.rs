@@ -390,3 +390,120 @@ proptest! {
         prop_assert_eq!(again.campaigns(), day.campaigns());
     }
 }
+
+/// A campaign of a listed link, several colleagues before it, and what a month of journal says.
+fn drafted(day: &Day, records: &[Record]) -> Vec<Draft> {
+    let campaign = day.only();
+    let terms = Terms { threat: "t", feed: "triage", now: day.now, until: None, marking: crate::Tlp::Amber };
+    let mut drafting = Drafting::new(campaign, &crate::guard::Guard::bundled(), &terms);
+    for record in records {
+        let json = serde_json::to_string(record).unwrap();
+        let mut alone = Drafting::new(campaign, &crate::guard::Guard::bundled(), &terms);
+        alone.witness(record);
+        let hits = alone.finish().iter().any(|draft| draft.bystanders.messages > 0);
+        assert!(!hits || drafting.may_hit(&json), "what is hit is never passed over: {json}");
+        drafting.witness(record);
+    }
+    drafting.finish()
+}
+
+fn verdicts(drafts: &[Draft]) -> Vec<(String, &'static str, u64)> {
+    let of = |draft: &Draft| match (draft.refused, draft.indicator.strength) {
+        (true, _) => "refused",
+        (_, crate::Strength::Block) => "block",
+        (_, crate::Strength::Note) => "note",
+    };
+    let mut all: Vec<_> = drafts.iter().map(|d| (d.indicator.pattern.shown(), of(d), d.bystanders.messages)).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn drafts_that_would_have_hit_uninvolved_people_become_notes_with_the_count() {
+    let mut day = Day::new();
+    let text = "shape:0ff0f0f00ff0aa55";
+    // Before the attack: two colleagues use another page of the same site, one says nearly the same words.
+    day.say("anna@corp.example", "ben@corp.example", &["url:https://site.badhosting.top/anna"], &[], Effect::Allow);
+    day.say("ben@corp.example", "anna@corp.example", &["url:https://site.badhosting.top/ben"], &[], Effect::Warn);
+    for to in ["a", "b", "c", "d"] {
+        let keys = [
+            "url:https://site.badhosting.top/x?id=1",
+            "url:https://github.com/evil/x",
+            "url:http://203.0.113.9/x",
+            text,
+        ];
+        day.say(
+            "m@evil.example",
+            &format!("{to}@corp.example"),
+            &keys,
+            &[("link.indicator.malware", 10.0)],
+            Effect::Block,
+        );
+    }
+    // A victim of the attack asks about it, and the attacker goes on; neither is uninvolved.
+    day.say("a@corp.example", "it@corp.example", &["url:https://site.badhosting.top/x?id=1"], &[], Effect::Allow);
+    day.say("m@evil.example", "e@corp.example", &["url:https://site.badhosting.top/x?id=1"], &[], Effect::Allow);
+    let records = day.records.clone();
+    let drafts = drafted(&day, &records);
+    let said = verdicts(&drafts);
+    let said: Vec<(&str, &str, u64)> = said.iter().map(|(a, b, c)| (a.as_str(), *b, *c)).collect();
+    assert_eq!(
+        said,
+        [
+            ("203.0.113.9/32", "refused", 0),
+            ("github[.]com", "refused", 0),
+            ("http[:]//203[.]0[.]113[.]9/x", "refused", 0),
+            ("https[:]//github[.]com/evil/x", "block", 0),
+            ("https[:]//site[.]badhosting[.]top/x?id=1", "block", 0),
+            ("shape:0ff0f0f00ff0aa55", "note", 0),
+            ("site[.]badhosting[.]top", "note", 2),
+            ("xmpp:m@evil[.]example", "block", 0),
+        ]
+    );
+    let noted = drafts.iter().find(|draft| draft.bystanders.messages == 2).unwrap();
+    assert_eq!((noted.bystanders.people, noted.bystanders.example), (2, Some(records[0].id)));
+    assert!(noted.against.as_ref().unwrap().contains("2 allowed messages of 2 people"));
+}
+
+#[test]
+fn what_the_house_serves_itself_is_never_drafted() {
+    let mut day = Day::new();
+    for (from, to) in [(0, 1), (1, 2), (2, 3), (3, 0)] {
+        let keys = ["url:https://upload.corp.example/f/1", "url:https://corp.example/", "sha256:aa"];
+        day.say(&user(from), &user(to), &keys, &[("file.malware", 20.0)], Effect::Block);
+    }
+    let drafts = drafted(&day, &[]);
+    // A colleague's account is not drafted either; the hash is none that a file could have.
+    assert_eq!(verdicts(&drafts), [("aa".to_owned(), "refused", 0)]);
+}
+
+#[test]
+fn a_promoted_campaign_is_a_threat_that_the_catalogue_reads() {
+    let mut day = Day::new();
+    for to in ["a", "b", "c"] {
+        let key = "url:https://worm-photos.top/x";
+        day.say("m@evil.example", &format!("{to}@corp.example"), &[key], &[("link.lookalike", 9.0)], Effect::Block);
+    }
+    let data = tempfile::tempdir().unwrap();
+    let id = promote::slug("Worm: Photos (new!)");
+    assert_eq!(id, "worm-photos-new");
+    let kind = draft::looks_like(day.only());
+    let mut threat = promote::threat(day.only(), id, "Worm: Photos (new!)".to_owned(), kind, crate::Tlp::Green);
+    threat.indicators = drafted(&day, &[]).into_iter().map(|draft| draft.indicator).collect();
+    assert!(threat.indicators.len() > 2);
+    let path = promote::write(data.path(), &threat).unwrap();
+    assert!(path.ends_with("intel/catalogue/worm-photos-new.toml"));
+    assert_eq!(promote::own(data.path()).unwrap().threats(), std::slice::from_ref(&threat));
+    assert!(promote::write(data.path(), &threat).is_err(), "nothing is written over");
+
+    // What decoys bring in is beside it, and goes when it runs out.
+    let soon = day.now + SignedDuration::from_hours(1);
+    let mut short = crate::Threat { id: "decoy-c1".to_owned(), ..threat.clone() };
+    short.indicators.iter_mut().for_each(|indicator| indicator.valid_until = Some(soon));
+    promote::write_decoyed(data.path(), std::slice::from_ref(&short)).unwrap();
+    assert_eq!(promote::decoyed(data.path(), day.now), [short]);
+    assert_eq!(promote::own(data.path()).unwrap().threats().len(), 2);
+    assert_eq!(promote::decoyed(data.path(), soon), []);
+    promote::write_decoyed(data.path(), &[]).unwrap();
+    assert_eq!(promote::own(data.path()).unwrap().threats().len(), 1);
+}

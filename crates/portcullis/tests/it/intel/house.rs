@@ -96,7 +96,10 @@ impl House {
         let deadline = Instant::now() + patience;
         loop {
             let notes = notes(&self.second)?;
-            if notes.iter().any(|note| note.starts_with(&wanted) && note.ends_with("put in force")) {
+            // It is verified first, then taken up with everything else that decides.
+            let verified = notes.iter().position(|note| note.starts_with(&wanted) && note.ends_with("put in force"));
+            let taken_up = |at: usize| notes.iter().skip(at).any(|note| note.ends_with("are in force"));
+            if verified.is_some_and(taken_up) {
                 return Ok(());
             }
             if Instant::now() > deadline {
