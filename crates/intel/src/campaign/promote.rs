@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::{Campaign, KeyKind};
 use crate::update::{Contents, Expiry, Keys, Published, Repository, RepositoryError};
-use crate::{Catalogue, Indicator, Kind, Precision, Reference, Threat, Tlp, When, catalogue, network};
+use crate::{Catalogue, Indicator, Kind, Precision, Reference, Threat, Tlp, When, network, stix};
 
 /// The file that holds what decoys brought in, replaced as a whole.
 pub const DECOYS: &str = "decoys.toml";
@@ -95,7 +95,7 @@ pub fn threat(campaign: &Campaign, id: String, name: String, kind: Kind, marking
         techniques: campaign
             .techniques
             .iter()
-            .filter(|id| catalogue::is_technique(id))
+            .filter(|id| stix::is_technique(id))
             .map(|id| String::from(&**id))
             .collect(),
         payload: None,
