@@ -87,4 +87,8 @@ pub const DESCRIPTIONS: &[(&str, &str)] = &[
     ("portcullis_certificate_expiry_timestamp_seconds", "when a certificate expires, by domain"),
     ("portcullis_certificate_reload_failures_total", "changed certificate files that were refused"),
     ("portcullis_task_panics_total", "panics, by task"),
+    ("portcullis_campaigns", "campaigns that are going on"),
+    ("portcullis_campaigns_total", "campaigns that began"),
+    ("portcullis_campaign_faults_total", "failures to follow campaigns or to block what was sent to decoys"),
+    ("portcullis_decoys_contacted_total", "messages to decoys"),
 ];

@@ -168,11 +168,12 @@ fn holds(threat: &Threat, now: Timestamp) -> bool {
     threat.indicators.iter().any(|indicator| indicator.valid_until.is_none_or(|until| until > now))
 }
 
-/// Publishes the bundle that a repository has, with the site's own threats in it; what decoys brought in and has run
-/// out is left out.
+/// Publishes the bundle that a repository has, with the site's own threats in it and without those of the ids `gone`;
+/// what decoys brought in and has run out is left out.
 pub fn publish(
     repository: &Path,
     own: &[Threat],
+    gone: &[String],
     most: Tlp,
     keys: &Keys,
     now: Timestamp,
@@ -193,7 +194,7 @@ pub fn publish(
     let mut contents = Contents::new(most);
     let theirs: Vec<Threat> = lines(repository, "threats.jsonl", &files)?;
     let ran_out = |threat: &Threat| threat.id.starts_with("decoy-") && !holds(threat, now);
-    contents.add_threats(theirs.into_iter().filter(|threat| !ran_out(threat)));
+    contents.add_threats(theirs.into_iter().filter(|threat| !ran_out(threat) && !gone.contains(&threat.id)));
     contents.add_threats(own.iter().cloned());
     contents.add_indicators(lines::<Indicator>(repository, "indicators.jsonl", &files)?);
     files.retain(|name, _| name != "threats.jsonl" && name != "indicators.jsonl");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use ::gateway::task::Drain;
 use anyhow::Result;
-use intel::campaign::{Archive, Changes, Cursor, Grouper, LIVE, Settings};
+use intel::campaign::{Archive, Changes, Choice, Cursor, Grouper, LIVE, Settings};
 use jiff::Timestamp;
 use judge::Judge;
 use store::{Follow, Stored};
@@ -44,7 +44,7 @@ fn keep_following(config: &Config, judge: &Judge, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         let followed = Follower::start(config, judge).and_then(|mut follower| follower.run(stop));
         let Err(why) = followed else { return };
-        metrics::counter!("portcullis_faults_total", "what" => "campaigns").increment(1);
+        metrics::counter!("portcullis_campaign_faults_total").increment(1);
         error!(why = format!("{why:#}"), "campaigns can't be followed; trying again");
         let since = Instant::now();
         while since.elapsed() < REST && !stop.load(Ordering::Relaxed) {
@@ -129,6 +129,9 @@ impl<'a> Follower<'a> {
         for (number, decision) in self.archive.decisions(self.cursor.decision)? {
             let changes = self.grouper.decide(&decision);
             self.tell(&changes);
+            if matches!(decision.choice, Choice::Dismiss { .. }) {
+                self.decoys.withdraw(&decision.campaign);
+            }
             self.cursor.decision = number;
             self.kept = self.kept.checked_sub(KEEP_EVERY).unwrap_or(self.kept);
         }

@@ -66,6 +66,27 @@ impl<'a> Decoys<'a> {
         }
     }
 
+    /// Takes back what was blocked for a campaign that a person says is nothing.
+    pub fn withdraw(&mut self, campaign: &str) {
+        let now = self.judge.now();
+        let id = threat_id(campaign);
+        let mut threats = promote::decoyed(&self.data, now);
+        let before = threats.len();
+        threats.retain(|threat| threat.id != id);
+        if threats.len() == before {
+            return;
+        }
+        let withdrawn = promote::write_decoyed(&self.data, &threats)
+            .map_err(anyhow::Error::from)
+            .and_then(|()| self.publish(&threats, &[id], now));
+        match withdrawn {
+            Ok(published) => {
+                self.judge.note(&format!("what decoys had blocked of campaign {campaign} is free{published}"))
+            }
+            Err(why) => self.failed(&format!("what decoys had blocked of campaign {campaign} can't be freed"), &why),
+        }
+    }
+
     /// Acts on what is noted, unless it has just acted.
     pub fn respond(&mut self, grouper: &Grouper) {
         let started = Instant::now();
@@ -77,10 +98,7 @@ impl<'a> Decoys<'a> {
         let pending = std::mem::take(&mut self.pending);
         let campaigns = pending.iter().filter_map(|id| grouper.get(id));
         if let Err(why) = self.act(campaigns, now) {
-            let why = format!("{why:#}");
-            self.judge.note(&format!("what was sent to a decoy could not be blocked: {why}"));
-            metrics::counter!("portcullis_faults_total", "what" => "decoys").increment(1);
-            error!(why, "what was sent to a decoy could not be blocked");
+            self.failed("what was sent to a decoy could not be blocked", &why);
             self.pending.extend(pending);
             self.rests_until = Some(started + REST);
         }
@@ -105,7 +123,7 @@ impl<'a> Decoys<'a> {
             let over = threats.len().saturating_sub(THREATS);
             threats.drain(..over);
             promote::write_decoyed(&self.data, &threats)?;
-            published = self.publish(&threats, now)?;
+            published = self.publish(&threats, &[], now)?;
         }
         let until = now + self.lasting();
         for (id, threat, drafted) in new {
@@ -129,7 +147,7 @@ impl<'a> Decoys<'a> {
     /// decided before.
     fn threat(&self, campaign: &Campaign, now: Timestamp) -> Result<Option<(Threat, BTreeSet<Uuid>)>> {
         let guard = indicators::guard(self.config).map_err(|failure| anyhow::anyhow!("{failure}"))?;
-        let id = format!("decoy-{}", campaign.id);
+        let id = threat_id(&campaign.id);
         let marking = Tlp::Amber;
         let until = Some(now + self.lasting());
         let terms = Terms { threat: &id, feed: "decoy", now, until, marking };
@@ -151,19 +169,31 @@ impl<'a> Decoys<'a> {
     }
 
     /// Publishes to those who follow; says so.
-    fn publish(&self, threats: &[Threat], now: Timestamp) -> Result<String> {
+    fn publish(&self, threats: &[Threat], gone: &[String], now: Timestamp) -> Result<String> {
         let Some(repository) = &self.settings.repository else { return Ok(String::new()) };
         let read = |files: &[PathBuf]| files.iter().map(|file| SecretKey::read(file)).collect::<Result<Vec<_>, _>>();
         let keys =
             Keys { release: read(&self.settings.release_keys)?, timestamp: read(&self.settings.timestamp_keys)? };
-        let published = promote::publish(repository, threats, Tlp::AmberStrict, &keys, now, Expiry::default())
+        let published = promote::publish(repository, threats, gone, Tlp::AmberStrict, &keys, now, Expiry::default())
             .with_context(|| format!("in force here, but not published to {}", repository.display()))?;
         Ok(format!(" and published as release {}", published.release))
+    }
+
+    fn failed(&self, what: &str, why: &anyhow::Error) {
+        let why = format!("{why:#}");
+        self.judge.note(&format!("{what}: {why}"));
+        metrics::counter!("portcullis_campaign_faults_total").increment(1);
+        error!(why, "{what}");
     }
 
     fn lasting(&self) -> SignedDuration {
         SignedDuration::from_hours(i64::from(self.settings.expiry_hours.clamp(1, 24 * 31)))
     }
+}
+
+/// The threat that stands for what a campaign sent to decoys.
+fn threat_id(campaign: &str) -> String {
+    format!("decoy-{campaign}")
 }
 
 /// One message is enough for the page it links to, not for the whole site: that takes two pages.

@@ -134,6 +134,17 @@ fn one_message_to_a_decoy_is_stopped_everywhere_within_seconds() {
         let first = notes(&house.first)?;
         let said = first.iter().find(|note| note.contains("reached for a decoy")).context("not on record")?;
         ensure!(said.contains("published as release 2") && said.contains("parcel-desk[.]example"), "{said}");
+
+        // A person who says that it was nothing takes it back everywhere.
+        let id = found[0]["id"].as_str().context("no id")?;
+        let out = house.first.command(&["threats", "triage", "dismiss", id, "--reason", "an exercise"])?;
+        ensure!(out.status.success(), "dismiss: {}", String::from_utf8_lossy(&out.stderr));
+        house.await_update(3, SOON)?;
+        let emil = house.login("emil", house.second.address)?;
+        let fred = house.login("fred", house.second.address)?;
+        let free = format!("Is it still stopped? {LINK}");
+        emil.chat(&jid("fred"), "free", &free)?;
+        fred.wait_body(&free)?;
         Ok(())
     });
 }

@@ -100,7 +100,7 @@ impl PromoteArgs {
                 on_record(&data, &decision, &said)?;
                 let own = [threat.clone()];
                 let most = Tlp::AmberStrict;
-                let published = promote::publish(repository, &own, most, &keys, now, Expiry::default())?;
+                let published = promote::publish(repository, &own, &[], most, &keys, now, Expiry::default())?;
                 release = Some(published.release);
             }
             if !self.json {
