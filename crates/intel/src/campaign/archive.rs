@@ -205,11 +205,18 @@ impl Archive {
             .collect()
     }
 
-    /// Every campaign as it was last kept, newest activity first, at most so many: what the follower goes on with.
-    pub fn kept(&self, most: usize) -> Result<Vec<Campaign>, Error> {
+    /// What the follower goes on with, longest quiet first: at most so many campaigns, and what became part of them.
+    pub fn going_on(&self, most: usize) -> Result<Vec<Campaign>, Error> {
+        let mut known = self.select("WHERE status != 'merged'", most)?;
+        known.extend(self.select("WHERE status = 'merged'", KEPT)?);
+        known.reverse();
+        Ok(known)
+    }
+
+    fn select(&self, wanted: &str, most: usize) -> Result<Vec<Campaign>, Error> {
+        let sql = format!("SELECT id, json FROM campaign {wanted} ORDER BY last_seen DESC, id LIMIT ?1");
         let read = || -> rusqlite::Result<Vec<(String, String)>> {
-            let mut statement =
-                self.connection.prepare_cached("SELECT id, json FROM campaign ORDER BY last_seen DESC, id LIMIT ?1")?;
+            let mut statement = self.connection.prepare_cached(&sql)?;
             let rows =
                 statement.query_map([i64::try_from(most).unwrap_or(i64::MAX)], |row| Ok((row.get(0)?, row.get(1)?)))?;
             rows.collect()
@@ -221,7 +228,7 @@ impl Archive {
     /// Every campaign as people see it: with decisions that the follower has not taken up yet.
     pub fn all(&self) -> Result<Vec<Campaign>, Error> {
         let mut campaigns: BTreeMap<String, Campaign> =
-            self.kept(KEPT)?.into_iter().map(|campaign| (campaign.id.clone(), campaign)).collect();
+            self.select("", KEPT)?.into_iter().map(|campaign| (campaign.id.clone(), campaign)).collect();
         for (_, decision) in self.decisions(self.cursor()?.decision)? {
             let Some(mut campaign) = campaigns.remove(&decision.campaign) else { continue };
             if let super::Choice::Merge { into } = &decision.choice

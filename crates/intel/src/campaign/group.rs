@@ -32,7 +32,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { recipients: 3, senders: 2, repeats: 3, grave: 5.0, window_hours: 24, memory: 65_536, quiet_days: 30 }
+        Settings { recipients: 3, senders: 2, repeats: 3, grave: 5.0, window_hours: 24, memory: 32_768, quiet_days: 30 }
     }
 }
 

@@ -318,6 +318,10 @@ fn the_archive_keeps_campaigns_and_decisions_apart() {
     }
     archive.keep(&day.grouper.take_changed(), cursor).unwrap();
     assert_eq!(archive.cursor().unwrap(), Cursor { position: 8, decision: 2 });
+    let mut resumed = Grouper::new(Settings::default(), archive.going_on(LIVE).unwrap());
+    assert_eq!(resumed.campaigns().map(|c| c.id.as_str()).collect::<Vec<_>>(), [ids[1].as_str()]);
+    assert_eq!(resumed.get(&ids[0]).unwrap().messages, 8, "the old id still leads there");
+    assert!(resumed.take_changed().is_empty());
     let again = other.all().unwrap();
     assert_eq!(again.iter().find(|c| c.id == ids[1]).unwrap().messages, 8);
     assert_eq!(again.iter().find(|c| c.id == ids[0]).unwrap().status, Status::Merged { into: ids[1].clone() });

@@ -22,7 +22,7 @@ pub struct Campaigns {
     pub grave: f32,
     /// Hours that messages are remembered that are not part of a campaign yet.
     pub window_hours: u32,
-    /// Messages remembered at most; a thousand take about half a megabyte.
+    /// Messages remembered at most; a thousand take about a megabyte.
     pub memory: usize,
     /// Days without a message until a campaign is over.
     pub quiet_days: u32,

@@ -69,10 +69,7 @@ impl<'a> Follower<'a> {
         let archive = Archive::open(&data)?;
         let mut cursor = archive.cursor()?;
         let settings = Settings::from(config.intel.campaigns);
-        let mut known = archive.kept(LIVE)?;
-        // Oldest first, so that what there is no room for is what was quiet longest.
-        known.reverse();
-        let mut grouper = Grouper::new(settings, known);
+        let mut grouper = Grouper::new(settings, archive.going_on(LIVE)?);
         let mut reader = store::reader(&data)?;
         let end = reader.end()?;
         if cursor.position > end {
