@@ -74,6 +74,8 @@ pub const DESCRIPTIONS: &[(&str, &str)] = &[
     ("portcullis_intel_update_trouble", "1 while updates can't be followed, for whatever reason"),
     ("portcullis_intel_updates_total", "signed updates put in force since the start"),
     ("portcullis_intel_update_errors_total", "looks for updates that ended in an error, by its class"),
+    ("portcullis_intel_feed_entries", "indicators in force of each feed"),
+    ("portcullis_intel_feed_fetches_total", "fetches of feeds, by outcome"),
     ("portcullis_reloads_total", "changed files taken up or refused"),
     ("portcullis_uploads_total", "files put by clients, by outcome"),
     ("portcullis_downloads_total", "files fetched by clients, by outcome"),

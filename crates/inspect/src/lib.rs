@@ -47,6 +47,21 @@ pub struct FileAnswer {
     /// What the antivirus engine said: `Some(Ok(None))` clean, `Some(Ok(Some(name)))` infected,
     /// `None` not asked.
     pub antivirus: Option<Result<Option<String>, String>>,
+    /// YARA rules that match it or a file in it.
+    pub rules: Vec<RuleHit>,
+}
+
+/// A YARA rule that matched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleHit {
+    /// Its name.
+    pub rule: String,
+    /// The list it is on.
+    pub list: std::sync::Arc<str>,
+    /// Which member, empty for the file itself.
+    pub member: String,
+    /// What the match is good for.
+    pub strength: indicators::Strength,
 }
 
 /// Findings, bounded: a message with ten thousand bad links is bad enough after the first few.

@@ -17,6 +17,7 @@
 pub mod clamd;
 mod crossings;
 mod fault;
+mod filerules;
 mod first;
 mod lookup;
 mod record;
@@ -46,6 +47,7 @@ use uuid::Uuid;
 use crossings::{Crossings, Entered, Standing};
 use first::{First, Settled};
 
+pub use filerules::FileRules;
 pub use lookup::Lookups;
 pub use ticket::{Ruled, Ticket};
 
@@ -92,8 +94,10 @@ pub struct Rules {
     pub policy: Policy,
     /// The detector table, made for the operator's settings and indicators.
     pub detectors: Vec<Box<dyn Detector>>,
-    /// Version of the indicators the detectors hold.
+    /// Version of the indicators the detectors hold, and of the rules for files.
     pub indicators: Arc<str>,
+    /// YARA rules for files.
+    pub files: Option<Arc<FileRules>>,
 }
 
 /// Judges every message of a process. Cheap to clone.
@@ -246,7 +250,8 @@ impl Judge {
     /// message is new, and `message.time` is the clock.
     pub async fn scan(&self, message: Message) -> (Ruled, f32) {
         let mut facts = facts::extract(&message);
-        let answers = self.inner.lookups.look_up(&message, &mut facts).await;
+        let rules = self.inner.rules.load().files.clone();
+        let answers = self.inner.lookups.look_up(&message, &mut facts, rules).await;
         let judged = self.inner.judge(&message, &facts, &answers);
         (Ruled { verdict: judged.verdict, findings: judged.findings, message: Box::new(message) }, judged.score)
     }
@@ -431,7 +436,8 @@ impl Inner {
         let mut judged = match judged {
             Some(judged) => judged,
             None => {
-                let answers = self.lookups.look_up(&message, &mut facts).await;
+                let rules = self.rules.load().files.clone();
+                let answers = self.lookups.look_up(&message, &mut facts, rules).await;
                 self.judge(&message, &facts, &answers)
             }
         };

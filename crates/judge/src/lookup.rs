@@ -2,15 +2,16 @@
 //! thread that may block, and the antivirus engine.
 
 use std::fs;
-use std::io::Cursor;
+use std::io::{Cursor, Read, Seek};
 use std::sync::Arc;
 use std::time::Duration;
 
 use inspect::files::{self, Limits};
-use inspect::{Answers, Facts, FileAnswer};
+use inspect::{Answers, Facts, FileAnswer, FileFacts, RuleHit};
 use model::{Content, File, Message};
 use tokio::sync::Semaphore;
 
+use crate::FileRules;
 use crate::clamd::Clamd;
 
 /// The look-ups of a process, bounded in time and number.
@@ -19,6 +20,22 @@ pub struct Lookups {
     limits: Limits,
     budget: Duration,
     at_once: Arc<Semaphore>,
+}
+
+/// What the bytes of a file say, the rules that match it, and what of them could not be asked.
+type Examined = (FileFacts, Vec<RuleHit>, Vec<String>);
+
+fn walk(
+    file: &mut (impl Read + Seek),
+    name: Option<&str>,
+    claimed: Option<&str>,
+    limits: &Limits,
+    rules: Option<&FileRules>,
+) -> Examined {
+    match rules {
+        Some(rules) => rules.examine(file, name, claimed, limits),
+        None => (files::examine(file, name, claimed, limits), Vec::new(), Vec::new()),
+    }
 }
 
 /// Whether judging has to wait for anything.
@@ -33,7 +50,7 @@ impl Lookups {
     }
 
     /// Looks every file up; what fails or takes too long is a fault among the answers.
-    pub(crate) async fn look_up(&self, message: &Message, facts: &mut Facts) -> Answers {
+    pub(crate) async fn look_up(&self, message: &Message, facts: &mut Facts, rules: Option<Arc<FileRules>>) -> Answers {
         let mut answers = Answers::default();
         if !is_needed(message) {
             return answers;
@@ -41,10 +58,11 @@ impl Lookups {
         let looked = tokio::time::timeout(self.budget, async {
             let _turn = self.at_once.acquire().await;
             for (index, file) in message.files.iter().enumerate() {
-                match self.examine(file).await {
-                    Ok(Some(examined)) => {
+                match self.examine(file, rules.clone()).await {
+                    Ok(Some((examined, rules, slow))) => {
+                        answers.faults.extend(slow);
                         let antivirus = self.scan(file, &mut answers.faults).await;
-                        answers.files.push(FileAnswer { file: index, facts: examined, antivirus });
+                        answers.files.push(FileAnswer { file: index, facts: examined, antivirus, rules });
                     }
                     Ok(None) => {}
                     Err(fault) => answers.faults.push(fault),
@@ -60,7 +78,7 @@ impl Lookups {
         answers
     }
 
-    async fn examine(&self, file: &File) -> Result<Option<inspect::FileFacts>, String> {
+    async fn examine(&self, file: &File, rules: Option<Arc<FileRules>>) -> Result<Option<Examined>, String> {
         let limits = self.limits;
         let (name, claimed) = (file.name.clone(), file.claimed_type.clone());
         let content = file.content.clone();
@@ -68,11 +86,11 @@ impl Lookups {
             let (name, claimed) = (name.as_deref(), claimed.as_deref());
             match content {
                 Content::Inline(bytes) => {
-                    Ok(Some(files::examine(&mut Cursor::new(&bytes[..]), name, claimed, &limits)))
+                    Ok(Some(walk(&mut Cursor::new(&bytes[..]), name, claimed, &limits, rules.as_deref())))
                 }
                 Content::Spooled(path) => {
                     let mut spooled = fs::File::open(&path).map_err(|e| format!("can't read the spooled file: {e}"))?;
-                    Ok(Some(files::examine(&mut spooled, name, claimed, &limits)))
+                    Ok(Some(walk(&mut spooled, name, claimed, &limits, rules.as_deref())))
                 }
                 Content::Offered => Ok(None),
             }

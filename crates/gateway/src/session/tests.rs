@@ -36,7 +36,7 @@ impl Slots for House {
 fn judge() -> Judge {
     let text = "@id(\"all\") permit (principal, action, resource);";
     let policy = Policy::load(&[("t.cedar", text)], &[]).unwrap();
-    let rules = judge::Rules { policy, detectors: Vec::new(), indicators: "none".into() };
+    let rules = judge::Rules { policy, detectors: Vec::new(), indicators: "none".into(), files: None };
     let lookups = judge::Lookups::new(None, inspect::files::Limits::default(), Duration::from_secs(1), 1);
     Judge::new(judge::Settings::default(), rules, Vec::new(), identity::Directory::empty(&[]), lookups, None)
 }

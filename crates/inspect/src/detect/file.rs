@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use indicators::Index;
+use indicators::{Index, Strength};
 use model::{Content, Evidence, SymbolInfo};
 
 use super::known;
@@ -36,6 +36,7 @@ const LISTED: SymbolInfo =
 static SYMBOLS: &[SymbolInfo] = &[
     symbol("file.malware", 20.0, "The antivirus engine names the file or something in it", Some("T1204.002")),
     LISTED,
+    symbol("file.yara", 12.0, "A YARA rule matches the file or a file in it", Some("T1204.002")),
     symbol("file.eicar", 100.0, "The file is the EICAR test file, or holds it", None),
     symbol("file.bomb", 10.0, "The file unfolds to far more than it is, to wear out whoever opens it", Some("T1499")),
     symbol("file.traversal", 9.0, "Unpacking the file writes outside of the folder chosen", Some("T1204.002")),
@@ -103,6 +104,16 @@ impl Files {
             let explain = format!("{place} is on the list {} of known bad files", hit.list);
             raise(known::of(&LISTED, &hit).symbol, explain);
         }
+        for (symbol, strength) in [("file.yara", Strength::Block), (known::NOTED.symbol, Strength::Note)] {
+            let mut hits = answer.rules.iter().filter(|hit| hit.strength == strength);
+            let Some(first) = hits.next() else { continue };
+            let more = match hits.count() {
+                0 => String::new(),
+                n => format!(", and {n} more of the kind"),
+            };
+            let place = place(&first.member);
+            raise(symbol, format!("{place} matches the rule {} of the list {}{more}", first.rule, first.list));
+        }
         tell(&answer.facts.oddities, raise);
     }
 }
@@ -162,7 +173,7 @@ mod tests {
     }
 
     fn answer(facts: FileFacts, antivirus: Option<Result<Option<String>, String>>) -> Answers {
-        Answers { files: vec![FileAnswer { file: 0, facts, antivirus }], faults: Vec::new() }
+        Answers { files: vec![FileAnswer { file: 0, facts, antivirus, rules: Vec::new() }], faults: Vec::new() }
     }
 
     #[test]
@@ -171,6 +182,27 @@ mod tests {
             assert!(info.symbol.starts_with("file."));
             assert!(SYMBOLS[i + 1..].iter().all(|other| other.symbol != info.symbol));
         }
+    }
+
+    #[test]
+    fn rules_that_match_raise_their_symbol_by_their_strength() {
+        let message = message("a.doc", Content::Inline(b"x".to_vec().into()));
+        let hit = |rule: &str, strength| crate::RuleHit {
+            rule: rule.into(),
+            list: "ours".into(),
+            member: "in/side.bin".into(),
+            strength,
+        };
+        let mut answers = answer(FileFacts { kind: "text", ..FileFacts::default() }, None);
+        answers.files[0].rules =
+            vec![hit("maybe", Strength::Note), hit("worm", Strength::Block), hit("worm2", Strength::Block)];
+        let found = inspect(&message, &answers, Index::empty());
+        let symbols: Vec<_> = found.iter().map(|(symbol, _)| symbol.as_str()).collect();
+        assert_eq!(symbols, ["file.yara", "intel.noted"]);
+        assert_eq!(
+            found[0].1,
+            "in/side.bin inside the file matches the rule worm of the list ours, and 1 more of the kind"
+        );
     }
 
     #[test]

@@ -135,7 +135,21 @@ pub fn examine(
     claimed: Option<&str>,
     limits: &Limits,
 ) -> FileFacts {
-    let mut walk = Walk::new(limits);
+    examine_with(reader, name, claimed, limits, &mut |_, _| {})
+}
+
+/// Is shown the bytes of each member of archives that was read whole and is not too large, with its path.
+pub type Probe<'p> = dyn FnMut(&str, &[u8]) + 'p;
+
+/// The same, while members are shown to somebody else, too.
+pub fn examine_with<'p>(
+    reader: &mut (impl Read + Seek),
+    name: Option<&str>,
+    claimed: Option<&str>,
+    limits: &'p Limits,
+    probe: &'p mut Probe<'p>,
+) -> FileFacts {
+    let mut walk = Walk::new(limits, probe);
     let at = At::top();
     let named = name.map(names::inspect);
     let mut sniffer = Sniffer::new();

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::kind::{self, Group};
 use super::sniff::{Content, Sniffer};
-use super::{Limits, Member, Oddity, active, acts, contradicts, eicar, gzip, names, tar, zip};
+use super::{Limits, Member, Oddity, Probe, active, acts, contradicts, eicar, gzip, names, tar, zip};
 
 /// Bytes that can be read in any order.
 pub(super) trait Source: Read + Seek {}
@@ -84,10 +84,11 @@ pub(super) struct Walk<'a> {
     stopped: bool,
     members: Vec<Member>,
     oddities: Vec<Oddity>,
+    probe: &'a mut Probe<'a>,
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(limits: &'a Limits) -> Walk<'a> {
+    pub(super) fn new(limits: &'a Limits, probe: &'a mut Probe<'a>) -> Walk<'a> {
         Walk {
             limits,
             packed: 0,
@@ -97,6 +98,7 @@ impl<'a> Walk<'a> {
             stopped: false,
             members: Vec::new(),
             oddities: Vec::new(),
+            probe,
         }
     }
 
@@ -241,6 +243,9 @@ impl<'a> Walk<'a> {
             sha256: if end.is_ok() { content.sha256 } else { [0; 32] },
             size: content.size,
         });
+        if let (Some(bytes), Ok(_)) = (&held, &end) {
+            (self.probe)(&at.path, bytes);
+        }
         let kinds = match held {
             Some(bytes) if end.is_ok() => self.look(&mut Cursor::new(bytes), &content, extension.as_deref(), None, &at),
             _ => self.remark(&content, &content.kinds, extension.as_deref(), None, &at),

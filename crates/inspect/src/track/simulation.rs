@@ -117,7 +117,7 @@ impl What<'_> {
             What::Link(url) => facts.keys.push(format!("url:{url}").into()),
             What::File(n) => {
                 let known = FileFacts { sha256: [n; 32], size: 1000, kind: "zip", ..FileFacts::default() };
-                answers.files.push(FileAnswer { file: 0, facts: known, antivirus: None });
+                answers.files.push(FileAnswer { file: 0, facts: known, antivirus: None, rules: Vec::new() });
             }
             What::Text(shape) => facts.shape = Some(shape),
         }

@@ -116,7 +116,9 @@ pub fn fetch(feed: &Subscription, folder: &Folder, now: Timestamp, ask: &mut Ask
         Ok(Verdict::Hold(new, errors, held)) => {
             folder.put_held(&new.bytes)?;
             (state.failures, state.error, state.retry_after) = (0, None, None);
-            state.held = Some(folder::Waiting { held: held.clone(), errors, since: now, mark: new.mark });
+            // The same again waits no less long.
+            let since = state.held.filter(|w| w.mark.digest == new.mark.digest).map_or(now, |waiting| waiting.since);
+            state.held = Some(folder::Waiting { held: held.clone(), errors, since, mark: new.mark });
             Outcome::Held(held)
         }
         Err(failed) => {

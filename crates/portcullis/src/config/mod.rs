@@ -5,6 +5,7 @@
 //! own that are named here and taken up live when they change.
 
 mod campaigns;
+mod feeds;
 mod intel;
 mod load;
 mod reference;
@@ -18,6 +19,7 @@ use model::OnFault;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::feeds::{FeedConfig, FeedStrength};
 pub use self::intel::Intel;
 pub use campaigns::Decoys;
 pub use load::{Problem, load};

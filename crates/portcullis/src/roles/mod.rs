@@ -3,6 +3,8 @@
 mod admin;
 mod campaigns;
 mod decoys;
+pub mod feeds;
+mod filerules;
 mod files;
 mod gateway;
 pub mod indicators;
@@ -37,6 +39,7 @@ pub fn check(config: &Config) -> Result<Vec<String>, Failure> {
     let loaded = load(config)?;
     lookups(config)?;
     subscribe::check(config)?;
+    feeds::subscriptions(config)?;
     if let Some(role) = &config.gateway {
         gateway::check(role)?;
     }
@@ -104,6 +107,8 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     }
     if config.intel.campaigns.enabled {
         roles.spawn("campaigns", campaigns::follow(config.clone(), judge.clone(), drain.clone()));
+    for feed in feeds::subscriptions(&config)? {
+        roles.spawn("feed", feeds::follow(feed, config.data_dir(), judge.clone(), drain.clone()));
     }
     let ready = admin::Ready::new(journal.clone(), started.doors.clone(), judge.clone());
     if let (Some(admin), Some(metrics)) = (&config.admin, metrics) {

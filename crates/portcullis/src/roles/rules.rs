@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use judge::Rules;
 use policy::{Policy, Symbols};
 
-use super::{indicators, subscribe};
+use super::{filerules, indicators, subscribe};
 use crate::config::{Config, RulesFromElsewhere};
 use crate::failure::Failure;
 
@@ -31,8 +31,12 @@ pub fn load(config: &Config) -> Result<Loaded, Failure> {
     let mut warnings = Vec::new();
     let armed = indicators::load(config, &mut warnings)?;
     warnings.extend(indicators::rejections(&armed));
+    let (files, version) = filerules::compile(&armed.yara, &mut warnings);
     let (index, until) = (armed.index, armed.until);
-    let indicators = index.version().clone();
+    let indicators = match version {
+        Some(version) => format!("{}-{version}", index.version()).into(),
+        None => index.version().clone(),
+    };
     let detectors =
         detect::table(&config.detect, Arc::new(index)).map_err(|e| Failure::usage(format!("detect.{e}")))?;
     let policy = policy(config, &mut warnings)?;
@@ -42,6 +46,7 @@ pub fn load(config: &Config) -> Result<Loaded, Failure> {
         warnings.push("there are decoys, and no rule of the policy looks at `decoy.contacted`".to_owned());
     }
     Ok(Loaded { rules: Rules { policy, detectors, indicators }, directory, warnings, until })
+    Ok(Loaded { rules: Rules { policy, detectors, indicators, files }, directory, warnings, until })
 }
 
 /// The symbols rules can name: those of the tables and the operator's own patterns.

@@ -1,7 +1,11 @@
-//! `portcullis intel`: signed updates out to gateways and sensors. One file a subcommand.
+//! `portcullis intel`: feeds in, signed updates out to gateways and sensors. One file a subcommand.
 
+mod export;
+mod feeds;
+mod import;
 mod keys;
 mod publish;
+mod refused;
 mod root;
 mod status;
 mod update;
@@ -17,6 +21,20 @@ use crate::failure::Failure;
 
 #[derive(Subcommand)]
 pub enum IntelCommand {
+    /// Show the feeds: what is in force, what does not come, what waits for a person.
+    Feeds(feeds::FeedsArgs),
+    /// List the formats that feeds may have.
+    Formats(feeds::FormatsArgs),
+    /// Fetch the feeds now.
+    Fetch(feeds::FetchArgs),
+    /// Put a feed in force that changed too much to be taken without a person.
+    Accept(feeds::AcceptArgs),
+    /// Try a file: what would be taken of it, what refused, what is wrong in it.
+    Import(import::ImportArgs),
+    /// List what the warning lists keep from stopping messages, and why.
+    Refused(refused::RefusedArgs),
+    /// Write what is known as a STIX 2.1 bundle, as far as its markings let it out.
+    Export(export::ExportArgs),
     /// Make and show the keys that updates are signed with.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
@@ -35,6 +53,13 @@ pub enum IntelCommand {
 impl IntelCommand {
     pub fn run(self) -> Outcome {
         match self {
+            IntelCommand::Feeds(args) => args.run(),
+            IntelCommand::Formats(args) => args.run(),
+            IntelCommand::Fetch(args) => args.run(),
+            IntelCommand::Accept(args) => args.run(),
+            IntelCommand::Import(args) => args.run(),
+            IntelCommand::Refused(args) => args.run(),
+            IntelCommand::Export(args) => args.run(),
             IntelCommand::Keys(command) => command.run(),
             IntelCommand::Publish(args) => args.run(),
             IntelCommand::RotateRoot(args) => args.run(),
