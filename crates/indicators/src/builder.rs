@@ -13,6 +13,7 @@ use crate::near::{self, Shapes};
 use crate::net::{Net, is_public};
 use crate::shared;
 use crate::table::{Says, Space, Table};
+use crate::tails::Tails;
 use crate::text::{self, Texts};
 
 /// Where an entry comes from.
@@ -125,10 +126,12 @@ impl Builder {
         let host = trim_dot(parsed.host_str().unwrap_or_default());
         let under = path.ends_with('/') && parsed.query().is_none();
         let segments = parsed.path().split('/').filter(|s| !s.is_empty()).count();
+        // A query that is listed has to be there: with a path before it, it says as much as a segment.
+        let named = segments + usize::from(segments > 0 && parsed.query().is_some_and(|query| !query.is_empty()));
         let why = match (literal(host), shared::depth(host)) {
             (Some(ip), _) if !is_public(ip) => Some("not an address of the public Internet"),
             (Some(_), _) => None,
-            (None, Some(depth)) if segments < usize::from(depth) => {
+            (None, Some(depth)) if named < usize::from(depth) => {
                 Some("many people post on this host; the path is too short to name one of them")
             }
             (None, _) => unfit_host(host),
@@ -227,11 +230,12 @@ impl Builder {
     /// The index, and what was refused.
     pub fn build(self) -> (Index, Vec<Refused>) {
         let mut lengths: [Vec<u8>; 2] = Default::default();
-        let mut spaces = 0;
+        let (mut spaces, mut hosts) = (0, 0);
         let (mut texts, mut shapes) = (Vec::new(), Vec::new());
         for (pending, bytes) in pieces(&self.pending, &self.strings) {
             spaces |= 1 << pending.space as u16;
             match (pending.space, bytes) {
+                (Space::Host, _) => hosts += 1,
                 (Space::Net, [family, length, ..]) => lengths[usize::from(*family == 6)].push(*length),
                 (Space::Text, _) => texts.push((bytes, pending.says)),
                 (Space::Shape, _) => {
@@ -241,13 +245,17 @@ impl Builder {
             }
         }
         let content = self.content();
-        let [version, key, check, _] =
+        let [version, key, check, ends] =
             std::array::from_fn(|i| content[i * 8..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)));
         let tabled = self.pending.len() - texts.len() - shapes.len();
         let mut table = Table::new(tabled, [key, check]);
+        let mut tails = Tails::new(hosts, ends);
         let in_table = |(pending, _): &(&Pending, &[u8])| !matches!(pending.space, Space::Text | Space::Shape);
         for (pending, bytes) in pieces(&self.pending, &self.strings).filter(in_table) {
             table.insert(pending.space, bytes, pending.says);
+            if pending.space == Space::Host {
+                tails.add(bytes);
+            }
         }
         let lengths = lengths.map(|mut lengths| {
             lengths.sort_unstable_by(|a, b| b.cmp(a));
@@ -257,7 +265,7 @@ impl Builder {
         let lists = self.lists.into_boxed_slice();
         let (texts, shapes) = (Texts::new(&texts), Shapes::new(shapes));
         let version = format!("{version:016x}").into();
-        (Index { table, texts, shapes, lists, spaces, lengths, version }, self.refused)
+        (Index { table, tails, texts, shapes, lists, spaces, lengths, version }, self.refused)
     }
 
     /// A hash over what the index will hold, whatever the order it came in. It also seeds

@@ -10,6 +10,7 @@ use crate::canonical;
 use crate::near::Shapes;
 use crate::net::{embedded_v4, masked};
 use crate::table::{Says, Space, Table};
+use crate::tails::Tails;
 use crate::text::{Folded, Texts};
 
 /// What an indicator warns of, gravest first.
@@ -94,6 +95,8 @@ pub struct Hit {
 #[derive(Debug)]
 pub struct Index {
     pub(crate) table: Table,
+    /// How the hosts in the table end.
+    pub(crate) tails: Tails,
     pub(crate) texts: Texts,
     pub(crate) shapes: Shapes,
     pub(crate) lists: Box<[Arc<str>]>,
@@ -143,7 +146,7 @@ impl Index {
 
     /// Bytes the index takes, without the few names of lists.
     pub fn bytes(&self) -> usize {
-        self.table.bytes() + self.texts.bytes() + self.shapes.bytes()
+        self.table.bytes() + self.tails.bytes() + self.texts.bytes() + self.shapes.bytes()
     }
 
     /// The entry for a host or the closest domain above it; for an IP literal, the entry for the address.
@@ -155,17 +158,20 @@ impl Index {
         if !self.has(Space::Host) {
             return None;
         }
+        if !self.tails.may_have(host.as_bytes()) {
+            return None;
+        }
         let mut rest = match host.len().checked_sub(Index::HOST_BYTES) {
             None | Some(0) => host,
             Some(over) => host.get(over..)?.split_once('.')?.1,
         };
-        while let Some(dot) = rest.find('.') {
-            if let Some(says) = self.table.get(Space::Host, rest.as_bytes()) {
-                return Some(self.hit(says, Matched::Host));
-            }
+        let names = std::iter::from_fn(|| {
+            let dot = memchr::memchr(b'.', rest.as_bytes())?;
+            let name = rest;
             rest = &rest[dot + 1..];
-        }
-        None
+            Some(name.as_bytes())
+        });
+        self.table.first(Space::Host, names).map(|says| self.hit(says, Matched::Host))
     }
 
     /// The entry for a URL: this page, with its query or without, or a path it lies under.

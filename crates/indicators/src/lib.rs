@@ -26,6 +26,7 @@ pub mod net;
 pub mod refang;
 mod shared;
 mod table;
+mod tails;
 pub mod text;
 
 pub use builder::{Builder, Refused, Source};

@@ -129,7 +129,33 @@ impl Table {
 
     /// What the entry for a string says, if there is one.
     pub(crate) fn get(&self, space: Space, bytes: &[u8]) -> Option<Says> {
-        let (key, mut at) = self.key(space, bytes);
+        self.search(space, bytes, self.key(space, bytes))
+    }
+
+    /// What the entry for the first string that has one says. The places of several strings are read before any is
+    /// looked at, so that their cache misses overlap.
+    pub(crate) fn first<'b>(&self, space: Space, strings: impl Iterator<Item = &'b [u8]>) -> Option<Says> {
+        const AHEAD: usize = 4;
+        let mut strings = strings.fuse();
+        loop {
+            let mut next: [(&[u8], u32, usize, u32); AHEAD] = [(&[], 0, 0, 0); AHEAD];
+            let mut taken = 0;
+            for (place, bytes) in next.iter_mut().zip(strings.by_ref()) {
+                let (key, at) = self.key(space, bytes);
+                *place = (bytes, key, at, *self.keys.get(at)?);
+                taken += 1;
+            }
+            let found = next.iter().take(taken).filter(|(.., slot)| *slot != 0);
+            if let Some(says) = found.filter_map(|(bytes, key, at, _)| self.search(space, bytes, (*key, *at))).next() {
+                return Some(says);
+            }
+            if taken < AHEAD {
+                return None;
+            }
+        }
+    }
+
+    fn search(&self, space: Space, bytes: &[u8], (key, mut at): (u32, usize)) -> Option<Says> {
         let mut check = None;
         for _ in 0..self.keys.len() {
             let slot = *self.keys.get(at)?;

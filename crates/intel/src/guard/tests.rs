@@ -116,7 +116,8 @@ fn operators_add_warning_lists_of_their_own() {
         .with(read(r#"{"name":"ours","type":"hostname","list":[".acme.example","a.b.partner.example"]}"#).unwrap())
         .with(read(r#"{"name":"exact","type":"string","list":["one.exact.example","aa11aa11aa11aa11aa11aa11aa11aa11aa11aa11aa11aa11aa11aa11aa11aa11"]}"#).unwrap())
         .with(read(r#"{"name":"nets","type":"cidr","list":["149.154.160.0/20","9.9.9.9"]}"#).unwrap())
-        .with(read(r#"{"name":"parts","type":"substring","list":["phishdrill"]}"#).unwrap());
+        .with(read(r#"{"name":"parts","type":"substring","list":["phishdrill"]}"#).unwrap())
+        .with(read(r#"{"name":"mail","type":"substring","list":["badcdn"],"matching_attributes":["email-src"]}"#).unwrap());
     for (pattern, list, kept) in [
         (domain("acme.example"), "ours", false),
         (domain("chat.acme.example"), "ours", true),
@@ -135,6 +136,7 @@ fn operators_add_warning_lists_of_their_own() {
         };
         assert_eq!((&*refusal.list, weakened), (list, kept), "{pattern:?}");
     }
+    assert_eq!(guard.rule(&indicator(domain("badcdn.top"))), Ruling::Take(Strength::Block));
     assert_eq!(guard.rule(&indicator(domain("two.exact.example"))), Ruling::Take(Strength::Block));
     for wrong in ["", "[]", r#"{"name":"x"}"#, r#"{"name":"x","type":"odd","list":["a"]}"#] {
         assert!(read(wrong).unwrap_err().to_string().starts_with("w.json: "), "{wrong}");

@@ -49,6 +49,17 @@ struct Written {
     #[serde(default, rename = "type")]
     kind: String,
     list: Vec<String>,
+    /// MISP's attribute types that it is about; all when there are none.
+    #[serde(default)]
+    matching_attributes: Vec<String>,
+}
+
+impl Written {
+    /// Whether it is about hosts, and not only about mail addresses or the like.
+    fn is_about_hosts(&self) -> bool {
+        let about = |name: &String| matches!(name.as_str(), "domain" | "hostname" | "url" | "uri");
+        self.matching_attributes.is_empty() || self.matching_attributes.iter().any(about)
+    }
 }
 
 impl WarningList {
@@ -68,9 +79,10 @@ impl WarningList {
             below: written.kind == "hostname",
             ..WarningList::default()
         };
+        let about_hosts = written.is_about_hosts();
         for text in &written.list {
             match written.kind.as_str() {
-                "cidr" | "string" | "hostname" | "substring" => list.take(&written.kind, text.trim()),
+                "cidr" | "string" | "hostname" | "substring" => list.take(&written.kind, text.trim(), about_hosts),
                 "regex" => list.unused += 1,
                 other => {
                     return Err(wrong(format!("type `{other}` is not known; use string, hostname, substring, cidr")));
@@ -80,7 +92,7 @@ impl WarningList {
         Ok(list)
     }
 
-    fn take(&mut self, kind: &str, text: &str) {
+    fn take(&mut self, kind: &str, text: &str, about_hosts: bool) {
         if let Some(net) = Net::parse(text) {
             return self.nets.push(net);
         }
@@ -90,6 +102,7 @@ impl WarningList {
         let host = text.trim_start_matches('.').split('/').next().unwrap_or_default();
         match kind {
             _ if is_hash => self.hashes.push(text.into()),
+            _ if !about_hosts => self.unused += 1,
             "substring" if text.len() >= 4 => self.substrings.push(text.into()),
             "string" | "hostname" if host.contains('.') => match url::Host::parse(trim_dot(host)) {
                 Ok(url::Host::Domain(name)) => self.hosts.push(name.into()),
@@ -129,6 +142,9 @@ impl Names {
         loop {
             let listed = name.len() == host.len();
             let entry = self.0.entry(name.into()).or_insert_with(|| Entry { list: list.clone(), listed, below: false });
+            if listed && below && !entry.below {
+                entry.list = list.clone();
+            }
             entry.listed |= listed;
             entry.below |= listed && below;
             match name.split_once('.') {

@@ -39,7 +39,9 @@ fn section(out: &mut String, path: &str, schema: &Value, defaults: &Value, defin
         let default = defaults.get(key).or(property.get("default")).cloned().unwrap_or(Value::Null);
         let about = property.get("description").or_else(|| target.get("description")).and_then(Value::as_str);
         if target.get("properties").is_some() {
-            let name = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            // Inside one of a list the list's own brackets go.
+            let above = path.trim_matches(['[', ']']);
+            let name = if path.is_empty() { key.clone() } else { format!("{above}.{key}") };
             inner.push((if list { format!("[{name}]") } else { name }, target.clone(), default));
         } else {
             let required = schema

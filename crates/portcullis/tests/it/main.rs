@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod intel;
+mod feeds;
 mod sensor;
 mod support;
 mod updates;

@@ -189,7 +189,7 @@ impl FetchArgs {
         for feed in feeds {
             let name = feed.name().to_owned();
             let folder = Folder::of(&config.data_dir(), &name);
-            let fetched = runtime.block_on(tokio::task::spawn_blocking(move || fetch_now(&feed, &folder, now())));
+            let fetched = runtime.block_on(runtime.spawn_blocking(move || fetch_now(&feed, &folder, now())));
             let outcome = fetched.map_err(Failure::work)?.map_err(Failure::work)?;
             let (said, code) = match outcome {
                 Fetched::Same => ("unchanged".to_owned(), 0),
