@@ -233,7 +233,7 @@ mod tests {
         let source = indicators::Source {
             list: "bad-files".into(),
             kind: indicators::ThreatKind::Malware,
-            strength: indicators::Strength::Block,
+            strength: Strength::Block,
             line: 1,
         };
         let sha256 = std::array::from_fn(|i| i as u8);

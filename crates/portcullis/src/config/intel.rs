@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Subscribe;
 use super::campaigns::{Campaigns, Decoys};
 use super::{FeedConfig, Subscribe};
 

@@ -29,8 +29,7 @@ pub trait Source: Sync {
 }
 
 /// Every source, in the order they are asked.
-pub const SOURCES: &[&dyn Source] = &[&Lists, &super::own::Own, &super::subscribe::Subscribed];
-pub const SOURCES: &[&dyn Source] = &[&Lists, &super::feeds::Feeds, &super::subscribe::Subscribed];
+pub const SOURCES: &[&dyn Source] = &[&Lists, &super::own::Own, &super::feeds::Feeds, &super::subscribe::Subscribed];
 
 /// Warnings shown of one source.
 const SHOWN: usize = 20;

@@ -107,6 +107,7 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     }
     if config.intel.campaigns.enabled {
         roles.spawn("campaigns", campaigns::follow(config.clone(), judge.clone(), drain.clone()));
+    }
     for feed in feeds::subscriptions(&config)? {
         roles.spawn("feed", feeds::follow(feed, config.data_dir(), judge.clone(), drain.clone()));
     }

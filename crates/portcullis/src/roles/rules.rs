@@ -45,7 +45,6 @@ pub fn load(config: &Config) -> Result<Loaded, Failure> {
     if directory.decoys() > 0 && !policy_texts(&config.policy.files)?.iter().any(|(_, text)| text.contains("decoy")) {
         warnings.push("there are decoys, and no rule of the policy looks at `decoy.contacted`".to_owned());
     }
-    Ok(Loaded { rules: Rules { policy, detectors, indicators }, directory, warnings, until })
     Ok(Loaded { rules: Rules { policy, detectors, indicators, files }, directory, warnings, until })
 }
 

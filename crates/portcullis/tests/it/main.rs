@@ -3,8 +3,8 @@
 //! the command that installs it, none is skipped.
 #![allow(clippy::unwrap_used)]
 
-mod intel;
 mod feeds;
+mod intel;
 mod sensor;
 mod support;
 mod updates;
