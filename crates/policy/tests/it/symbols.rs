@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use model::{Address, Direction, Finding, Kind, Party, PartyKind, Protocol, Side, SymbolInfo};
 use policy::{Subject, Symbols};
 
-pub(crate) const NAMES: [&str; 50] = [
+pub(crate) const NAMES: [&str; 55] = [
     "link.indicator.phishing",
     "link.indicator.malware",
     "link.indicator.spam",
