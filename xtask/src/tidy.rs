@@ -21,23 +21,6 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("judge", &["model", "indicators", "inspect", "policy", "identity", "store", "yara"]),
     ("gateway", &["model", "wire", "judge", "store"]),
     ("sensor", &["model", "wire", "indicators", "policy", "identity", "store"]),
-    ("intel", &["model", "indicators", "store"]),
-    (
-        "portcullis",
-        &[
-            "model",
-            "wire",
-            "indicators",
-            "inspect",
-            "policy",
-            "identity",
-            "store",
-            "judge",
-            "gateway",
-            "sensor",
-            "intel",
-        ],
-    ),
     ("yara", &[]),
     ("intel", &["model", "indicators", "store", "yara"]),
     (

@@ -8,6 +8,7 @@
 
 pub mod anomaly;
 pub mod apps;
+mod bytes;
 pub mod capture;
 pub mod classify;
 pub mod decode;

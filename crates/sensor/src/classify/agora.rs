@@ -1,7 +1,7 @@
 //! Agora's real-time network (SD-RTN): hellos of tagged values.
 
-use super::bytes::{array, byte, contains};
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::{array, byte, contains};
 use crate::view::FlowView;
 
 pub(super) const CLASSIFIER: Classifier = Classifier {

@@ -1,7 +1,7 @@
 //! Ares Galaxy: supernodes and transfers.
 
-use super::bytes::starts_ignoring_case;
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::starts_ignoring_case;
 use crate::view::{FlowView, Way};
 
 const ID: &str = "ares";

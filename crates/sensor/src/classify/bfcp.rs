@@ -1,7 +1,7 @@
 //! BFCP (RFC 8855): requests for the floor of a conference and their answers.
 
-use super::bytes::{array, be16, byte};
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::{array, be16, byte};
 use crate::view::{FlowView, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {

@@ -1,8 +1,8 @@
 //! Bitcoin and the networks that took its protocol: Litecoin, Dogecoin, Zcash and others, told apart by the
 //! four bytes before each message.
 
-use super::bytes::{array, be32, le32};
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::{array, be32, le32};
 use crate::view::{FlowView, Way};
 
 /// Nodes and light clients.

@@ -1,7 +1,7 @@
 //! Other currencies' nodes: Monero (Levin) and Nano.
 
-use super::bytes::{array, byte, contains, le16, le32};
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::{array, byte, contains, le16, le32};
 use crate::view::{FlowView, Way};
 
 /// Nodes over TCP.

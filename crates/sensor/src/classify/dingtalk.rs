@@ -1,7 +1,7 @@
 //! DingTalk's own connections: a hello that names its protocol.
 
-use super::bytes::array;
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::array;
 use crate::view::{FlowView, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {

@@ -1,7 +1,7 @@
 //! Direct Connect: NMDC and ADC, hubs, clients and searches.
 
-use super::bytes::{contains, first_line, printable};
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::{contains, first_line, printable};
 use crate::view::{FlowView, Way};
 
 const ID: &str = "directconnect";

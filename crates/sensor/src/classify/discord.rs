@@ -1,8 +1,8 @@
 //! Discord voice: how clients learn their address, and the keepalives of the voice servers.
 
-use super::bytes::{array, be32, byte, le32};
 use super::rtp::Rtp;
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::{array, be32, byte, le32};
 use crate::view::{FlowView, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {

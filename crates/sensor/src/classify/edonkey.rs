@@ -3,9 +3,9 @@
 
 use std::net::Ipv4Addr;
 
-use super::bytes::{array, byte, le16, le32};
 use super::peers::learn;
 use super::{Classifier, Inside, Opinion, Over, Said};
+use crate::bytes::{array, byte, le16, le32};
 use crate::lore::Lore;
 use crate::view::{Endpoint, FlowView, Transport, Way};
 

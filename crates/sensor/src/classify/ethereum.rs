@@ -1,9 +1,9 @@
 //! Ethereum's devp2p: node discovery (version 4) and RLPx. Discovery version 5 is masked with the id of the
 //! node it is sent to, and can't be told without knowing it.
 
-use super::bytes::{array, byte};
 use super::secp256k1::is_point;
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::{array, byte};
 use crate::view::{FlowView, Way};
 
 const ID: &str = "ethereum";

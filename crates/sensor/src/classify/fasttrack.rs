@@ -1,7 +1,7 @@
 //! FastTrack: Kazaa and its relatives.
 
-use super::bytes::{contains, first_line};
 use super::{Classifier, Inside, Opinion, Over, beginnings, not_yet};
+use crate::bytes::{contains, first_line};
 use crate::view::{FlowView, Way};
 
 const ID: &str = "fasttrack";

@@ -1,7 +1,7 @@
 //! Gadu-Gadu: the server's welcome and the client's login.
 
-use super::bytes::le32;
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::le32;
 use crate::view::{FlowView, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {

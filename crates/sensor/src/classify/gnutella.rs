@@ -1,8 +1,8 @@
 //! Gnutella and Gnutella2: handshakes, transfers, web caches, and datagrams of both networks.
 
-use super::bytes::{array, be16, byte, contains, first_line, le16, le32, lines};
 use super::peers::learn;
 use super::{Classifier, Inside, Opinion, Over, Said};
+use crate::bytes::{array, be16, byte, contains, first_line, le16, le32, lines};
 use crate::lore::Lore;
 use crate::view::{Endpoint, FlowView, Transport, Way};
 

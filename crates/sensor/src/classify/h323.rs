@@ -1,7 +1,7 @@
 //! H.323: call signalling (Q.931 in TPKT), media control (H.245) and registration (RAS).
 
-use super::bytes::{be16, byte, contains};
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::{be16, byte, contains};
 use crate::view::{FlowView, Transport, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {

@@ -1,8 +1,8 @@
 //! I2P, where it can be told: applications that talk to a router, and a router fetching its first peers. Its
 //! transports (NTCP2, SSU2) are random from the first byte.
 
-use super::bytes::{contains, first_line};
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::{contains, first_line};
 use crate::view::{FlowView, Way};
 
 const ID: &str = "i2p";

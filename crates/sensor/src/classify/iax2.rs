@@ -1,7 +1,7 @@
 //! IAX2 (RFC 5456): full frames that begin a call, a registration or a poke.
 
-use super::bytes::{be16, byte};
 use super::{Classifier, Inside, Opinion, Over, beginnings, not_yet};
+use crate::bytes::{be16, byte};
 use crate::view::{FlowView, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {

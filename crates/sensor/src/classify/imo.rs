@@ -1,7 +1,7 @@
 //! imo's calls: how their datagrams open.
 
-use super::bytes::be32;
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::be32;
 use crate::view::{FlowView, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::bytes::{lines, number, quote, words};
 use super::{Classifier, Inside, Opinion, Over, Said};
+use crate::bytes::{lines, number, quote, words};
 use crate::lore::Lore;
 use crate::view::{Endpoint, FlowView, Way};
 

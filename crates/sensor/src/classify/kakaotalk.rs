@@ -1,7 +1,7 @@
 //! KakaoTalk's LOCO: plain packets with a method in words, or the handshake of the enciphered ones.
 
-use super::bytes::{array, le16, le32};
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::{array, le16, le32};
 use crate::view::{FlowView, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {

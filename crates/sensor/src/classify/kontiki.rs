@@ -1,7 +1,7 @@
 //! Kontiki: its delivery protocol (KDP) and the search for neighbours.
 
-use super::bytes::{array, be32, byte, contains};
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::{array, be32, byte, contains};
 use crate::view::FlowView;
 
 const ID: &str = "kontiki";

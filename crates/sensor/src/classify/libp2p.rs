@@ -1,7 +1,7 @@
 //! libp2p, as IPFS speaks it: multistream-select over TCP. Over QUIC and TLS its name is in the ALPN.
 
-use super::bytes::contains;
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::contains;
 use crate::view::{FlowView, Way};
 
 const ID: &str = "ipfs";

@@ -1,7 +1,7 @@
 //! LINE calls: datagrams whose header holds their length and a running number.
 
-use super::bytes::be16;
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::be16;
 use crate::view::{FlowView, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {

@@ -1,7 +1,7 @@
 //! Control of media gateways: MGCP (RFC 3435) and Megaco, also H.248 (RFC 3525), in text and in BER.
 
-use super::bytes::{byte, contains, first_line, number, words};
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::{byte, contains, first_line, number, words};
 use crate::view::FlowView;
 
 pub(super) const CLASSIFIER: Classifier = Classifier {

@@ -4,7 +4,6 @@
 
 mod agora;
 mod bfcp;
-pub(crate) mod bytes;
 mod dingtalk;
 mod discord;
 mod gadu_gadu;

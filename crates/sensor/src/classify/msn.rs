@@ -1,7 +1,7 @@
 //! MSN Messenger: the commands of its notification and switchboard servers, file transfers, direct connections.
 
-use super::bytes::{contains, first_line, number, words};
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::{contains, first_line, number, words};
 use crate::view::{FlowView, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {

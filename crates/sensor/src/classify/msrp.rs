@@ -1,7 +1,7 @@
 //! MSRP (RFC 4975): messages and files of SIP sessions.
 
-use super::bytes::{first_line, number, words};
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::{first_line, number, words};
 use crate::view::{FlowView, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {

@@ -1,7 +1,7 @@
 //! Mumble: the pings with which clients ask servers for their version and users.
 
-use super::bytes::{array, be32};
 use super::{Classifier, Inside, Opinion, Over, beginnings, not_yet};
+use crate::bytes::{array, be32};
 use crate::view::{FlowView, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {

@@ -1,7 +1,7 @@
 //! AIM and ICQ: OSCAR's frames (FLAP) and messages (SNAC), TOC, direct connections, and ICQ's older datagrams.
 
-use super::bytes::{array, be16, be32, le16, le32};
 use super::{Classifier, Inside, Opinion, Over, beginnings, not_yet};
+use crate::bytes::{array, be16, be32, le16, le32};
 use crate::view::{FlowView, Transport, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {

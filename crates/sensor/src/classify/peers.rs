@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::bytes::{array, be16};
+use crate::bytes::{array, be16};
 use crate::lore::Lore;
 use crate::view::{Endpoint, Transport};
 

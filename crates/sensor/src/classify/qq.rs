@@ -1,7 +1,7 @@
 //! QQ (OICQ): packets between 0x02 and 0x03, over UDP and, with a length before them, over TCP.
 
-use super::bytes::{be16, be32, byte};
 use super::{Classifier, Inside, Opinion, Over, beginnings, not_yet};
+use crate::bytes::{be16, be32, byte};
 use crate::view::{FlowView, Transport, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {

@@ -1,8 +1,8 @@
 //! RTP and RTCP (RFC 3550), secured or not, over UDP and framed over TCP (RFC 4571): told by structure that holds over
 //! several packets. A building block: any application's own name is better.
 
-use super::bytes::{be16, be32, byte};
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::{be16, be32, byte};
 use crate::view::{FlowView, Transport, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {

@@ -1,7 +1,7 @@
 //! SCCP, Cisco's skinny protocol of telephones.
 
-use super::bytes::{le32, printable};
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::{le32, printable};
 use crate::view::{FlowView, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {

@@ -1,8 +1,8 @@
 //! Smaller file-sharing networks that say in plain words what they are: Freenet's clients, OpenFT, WinMX and
 //! other OpenNap clients, appleJuice, Aimini.
 
-use super::bytes::{be16, contains, first_line, lines, number, words};
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::{be16, contains, first_line, lines, number, words};
 use crate::view::{FlowView, Way};
 
 /// Over TCP.

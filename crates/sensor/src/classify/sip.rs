@@ -2,8 +2,8 @@
 
 use wire::hints::sdp;
 
-use super::bytes::{byte, contains, lines, quote, starts_ignoring_case};
 use super::{Classifier, Inside, Opinion, Over, Said};
+use crate::bytes::{byte, contains, lines, quote, starts_ignoring_case};
 use crate::lore::Lore;
 use crate::view::{Endpoint, FlowView, Transport, Way};
 

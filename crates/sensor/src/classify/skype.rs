@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::bytes::{array, byte};
 use super::{Classifier, Inside, Opinion, Over, beginnings, not_yet};
+use crate::bytes::{array, byte};
 use crate::view::{FlowView, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {

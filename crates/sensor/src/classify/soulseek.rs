@@ -1,7 +1,7 @@
 //! Soulseek: logins to its server, and peers that introduce themselves.
 
-use super::bytes::{byte, le32};
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::{byte, le32};
 use crate::view::{FlowView, Way};
 
 const ID: &str = "soulseek";

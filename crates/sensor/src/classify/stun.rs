@@ -5,8 +5,8 @@
 use wire::hints::Reading;
 use wire::hints::stun::{self, Class, Stun};
 
-use super::bytes::{be16, be32};
 use super::{Classifier, Inside, Opinion, Over, Said};
+use crate::bytes::{be16, be32};
 use crate::lore::Lore;
 use crate::view::{Endpoint, FlowView, Transport, Way};
 

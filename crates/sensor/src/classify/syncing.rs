@@ -1,7 +1,7 @@
 //! Folders in step without a server: Syncthing and Resilio Sync.
 
-use super::bytes::{array, be32, byte};
 use super::{Classifier, Inside, Opinion, Over, beginnings, not_yet};
+use crate::bytes::{array, be32, byte};
 use crate::view::{FlowView, Way};
 
 const SYNCTHING: &str = "syncthing";

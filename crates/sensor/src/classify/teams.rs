@@ -1,7 +1,7 @@
 //! Teams' relays (MS-TURN, multiplexed): datagrams of one session, wrapped by the relay or its client.
 
-use super::bytes::{array, be16};
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::{array, be16};
 use crate::view::FlowView;
 
 pub(super) const CLASSIFIER: Classifier = Classifier {

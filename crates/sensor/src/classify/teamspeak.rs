@@ -1,7 +1,7 @@
 //! TeamSpeak 3 (and its text interface) and TeamSpeak 2.
 
-use super::bytes::{le16, le32};
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::{le16, le32};
 use crate::view::{FlowView, Transport, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {

@@ -1,7 +1,7 @@
 //! Telegram: MTProto over TCP where it does not hide itself, and the relays of its calls.
 
-use super::bytes::{array, be32, byte, le32};
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::{array, be32, byte, le32};
 use crate::view::{FlowView, Transport, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {

@@ -1,7 +1,7 @@
 //! Peer-to-peer television: PPStream and iQIYI, PPLive, SopCast, TVAnts, Zattoo.
 
-use super::bytes::{array, be32, byte, contains, le16};
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::{array, be32, byte, contains, le16};
 use crate::view::{FlowView, Way};
 
 /// Their datagrams.

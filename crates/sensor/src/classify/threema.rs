@@ -1,7 +1,7 @@
 //! Threema's chat protocol: a handshake of fixed lengths, then frames with theirs.
 
-use super::bytes::le16;
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::le16;
 use crate::view::{FlowView, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {

@@ -1,7 +1,7 @@
 //! Thunder (Xunlei).
 
-use super::bytes::{contains, le32, lines, number};
 use super::{Classifier, Inside, Opinion, Over, TRIES, not_yet};
+use crate::bytes::{contains, le32, lines, number};
 use crate::view::{FlowView, Transport, Way};
 
 const ID: &str = "thunder";

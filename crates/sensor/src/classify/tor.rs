@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 use model::Confidence;
 
-use super::bytes::contains;
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::contains;
 use crate::names::Names;
 use crate::view::{FlowView, Way};
 

@@ -1,7 +1,7 @@
 //! Tox: pings and node look-ups of its DHT over UDP, and its relays over TCP.
 
-use super::bytes::{array, byte};
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::{array, byte};
 use crate::view::{FlowView, Transport, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {

@@ -1,7 +1,7 @@
 //! Viber: the packets of its servers over TCP and the datagrams of its calls.
 
-use super::bytes::{array, be16, byte, le16};
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::{array, be16, byte, le16};
 use crate::view::{FlowView, Transport, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {

@@ -1,8 +1,8 @@
 //! Chat that speaks HTTP under paths of its own: Matrix, Mattermost, Rocket.Chat, Jitsi, MSN's and WeChat's gateways,
 //! Telegram's HTTP transport. Host names are the catalogue's.
 
-use super::bytes::{contains, starts_ignoring_case};
 use super::{Classifier, Inside, Opinion, Over, telegram};
+use crate::bytes::{contains, starts_ignoring_case};
 use crate::view::{FlowView, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {

@@ -1,7 +1,7 @@
 //! WeChat: its TLS-like records (mmtls) and the long link of its Mars library.
 
-use super::bytes::{array, be16, be32, byte};
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::{array, be16, be32, byte};
 use crate::view::{FlowView, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {

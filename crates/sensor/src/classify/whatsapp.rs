@@ -1,7 +1,7 @@
 //! WhatsApp's own transport over TCP: the `WA` prologue, before it the `ED` edge routing, then frames.
 
-use super::bytes::array;
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::array;
 use crate::view::{FlowView, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {

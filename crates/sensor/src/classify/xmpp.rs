@@ -3,8 +3,8 @@
 
 use std::net::IpAddr;
 
-use super::bytes::{contains, first_line, starts_ignoring_case};
 use super::{Classifier, Inside, Opinion, Over, Said};
+use crate::bytes::{contains, first_line, starts_ignoring_case};
 use crate::lore::Lore;
 use crate::names::AppProto;
 use crate::view::{Endpoint, FlowView, Way};

@@ -1,7 +1,7 @@
 //! Yahoo! Messenger: YMSG and its predecessor YHOO.
 
-use super::bytes::{be16, le16};
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::{be16, le16};
 use crate::view::{FlowView, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {

@@ -1,8 +1,8 @@
 //! Zoom's media datagrams and its own use of classic STUN.
 
-use super::bytes::{array, be16, be32, byte};
 use super::rtp::{Rtp, rtcp};
 use super::{Classifier, Inside, Opinion, Over};
+use crate::bytes::{array, be16, be32, byte};
 use crate::view::{FlowView, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {

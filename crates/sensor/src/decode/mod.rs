@@ -14,6 +14,7 @@ mod tunnel;
 use std::net::IpAddr;
 
 use crate::anomaly::{Anomalies, Anomaly};
+use crate::bytes::{be16, be32};
 use crate::capture::{LinkType, Packet};
 use crate::lore::Nanos;
 pub use fragments::Defragmenter;
@@ -194,16 +195,6 @@ fn step_through<'a>(mut next: Next<'a>, around: &mut Around, odd: &mut Anomalies
             None => return Step::Nothing,
         }
     }
-}
-
-/// Big-endian 16 bits at an offset.
-fn be16(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
-}
-
-/// Big-endian 32 bits at an offset.
-fn be32(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
 /// Since when, for tables that forget.

@@ -1,9 +1,9 @@
 //! The DHT (BEP 5) and that of Vuze.
 
-use super::super::bytes::{array, be16, be32, byte};
 use super::super::{Opinion, Said};
 use super::bencode::{self, Value};
 use super::{ID, learn_compact};
+use crate::bytes::{array, be16, be32, byte};
 use crate::lore::Lore;
 use crate::view::FlowView;
 

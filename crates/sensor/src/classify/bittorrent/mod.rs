@@ -9,8 +9,8 @@ mod utp;
 
 use std::net::IpAddr;
 
-use super::bytes::be16;
 use super::{Classifier, Inside, Over};
+use crate::bytes::be16;
 use crate::lore::Lore;
 use crate::view::Transport;
 

@@ -1,8 +1,8 @@
 //! The peer protocol over TCP (BEP 3).
 
-use super::super::bytes::{array, be32, byte};
 use super::super::{Opinion, Said};
 use super::{ID, bencode, learn_compact, learn_host};
+use crate::bytes::{array, be32, byte};
 use crate::lore::Lore;
 use crate::view::{FlowView, Way};
 

@@ -1,8 +1,8 @@
 //! Trackers over UDP (BEP 15) and HTTP (BEP 3, 48), web seeds, and local service discovery (BEP 14).
 
-use super::super::bytes::{be32, contains, first_line, lines};
 use super::super::{Opinion, Said};
 use super::{ID, is_port, learn_compact, learn_host};
+use crate::bytes::{be32, contains, first_line, lines};
 use crate::lore::Lore;
 use crate::view::{Endpoint, FlowView, Transport, Way};
 
@@ -136,7 +136,7 @@ pub(super) fn follow_http(said: &Said, lore: &mut Lore) {
         let Some(at) = memchr::memmem::find(said.payload, key) else { continue };
         let rest = said.payload.get(at + key.len()..).unwrap_or_default();
         let Some(colon) = rest.iter().take(6).position(|&byte| byte == b':') else { continue };
-        let length = rest.get(..colon).and_then(super::super::bytes::number).unwrap_or(0) as usize;
+        let length = rest.get(..colon).and_then(crate::bytes::number).unwrap_or(0) as usize;
         let list = rest.get(colon + 1..).unwrap_or_default();
         learn_compact(lore, list.get(..length).unwrap_or(list), size, MOST_PEERS);
     }

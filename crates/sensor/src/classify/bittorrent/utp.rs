@@ -2,8 +2,8 @@
 //! several packets agree.
 
 use super::super::Opinion;
-use super::super::bytes::{be16, be32, byte};
 use super::ID;
+use crate::bytes::{be16, be32, byte};
 use crate::view::FlowView;
 
 /// The first byte of a packet that opens a connection: kind 4, version 1.
