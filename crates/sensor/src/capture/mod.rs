@@ -24,6 +24,11 @@ const LATEST: Nanos = i64::MAX as Nanos;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkType(pub u16);
 
+impl LinkType {
+    /// Ethernet.
+    pub const ETHERNET: LinkType = LinkType(1);
+}
+
 /// One captured packet.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet<'a> {
@@ -99,6 +104,7 @@ impl<R: Read> Capture<R> {
     }
 
     /// The next packet; `None` at the end. After an error nothing more can be read.
+    #[inline]
     pub fn packet(&mut self) -> Result<Option<Packet<'_>>, CaptureError> {
         match &mut self.format {
             Format::Pcap(header) => header.packet(&mut self.source),

@@ -32,6 +32,7 @@ impl Kind {
         Some(Kind { big_endian, fraction, record })
     }
 
+    #[inline]
     fn u32(self, bytes: &[u8], at: usize) -> u32 {
         let word = bytes.get(at..).and_then(|rest| rest.first_chunk().copied()).unwrap_or_default();
         if self.big_endian { u32::from_be_bytes(word) } else { u32::from_le_bytes(word) }
@@ -54,6 +55,7 @@ impl Header {
         Ok(Header { kind, link: LinkType(link as u16) })
     }
 
+    #[inline]
     pub(super) fn packet<'a, R: Read>(&self, source: &'a mut Source<R>) -> Result<Option<Packet<'a>>, CaptureError> {
         let (kind, at) = (self.kind, source.offset());
         if !source.fill(kind.record)? {

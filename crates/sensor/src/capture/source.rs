@@ -87,6 +87,7 @@ impl<R: Read> Source<R> {
     }
 
     /// Makes sure of `wanted` bytes in the buffer; false at the end of the file.
+    #[inline]
     pub(super) fn fill(&mut self, wanted: usize) -> Result<bool, CaptureError> {
         if self.end - self.start >= wanted {
             return Ok(true);
@@ -132,6 +133,7 @@ impl<R: Read> Source<R> {
     }
 
     /// Takes `count` bytes that [`fill`](Source::fill) has made sure of.
+    #[inline]
     pub(super) fn take(&mut self, count: usize) -> &[u8] {
         let from = self.start;
         self.start = (from + count).min(self.end);

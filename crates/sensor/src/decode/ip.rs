@@ -52,7 +52,8 @@ pub(super) fn read<'a>(bytes: &'a [u8], odd: &mut Anomalies) -> Option<Packet<'a
     }
 }
 
-fn v4<'a>(bytes: &'a [u8], odd: &mut Anomalies) -> Option<Packet<'a>> {
+#[inline]
+pub(super) fn v4<'a>(bytes: &'a [u8], odd: &mut Anomalies) -> Option<Packet<'a>> {
     let Some(fixed) = bytes.first_chunk::<20>() else {
         odd.add(Anomaly::HeaderTruncated);
         return None;

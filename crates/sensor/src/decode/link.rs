@@ -4,7 +4,7 @@ use super::{Around, MOST_LABELS, MOST_VLANS, Next, be16, be32};
 use crate::anomaly::{Anomalies, Anomaly};
 use crate::capture::LinkType;
 
-const IPV4: u16 = 0x0800;
+pub(super) const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
 
 /// Frames by link type (<https://www.tcpdump.org/linktypes.html>). `None` where no IP can be inside.

@@ -104,6 +104,12 @@ impl Decoder {
     /// whole, or for frames that carry no IP). Adds what is odd to `odd`.
     pub fn decode(&mut self, packet: &Packet, odd: &mut Anomalies, see: impl FnOnce(&Decoded)) {
         let mut around = Around::default();
+        if let Some((header, bytes)) = plain(packet, odd) {
+            if let Some(decoded) = transport::read(&header, bytes, &around, odd) {
+                see(&decoded);
+            }
+            return;
+        }
         match step_through(Next::Link(packet.link, packet.data), &mut around, odd) {
             Step::Found(header, bytes) => {
                 if let Some(decoded) = transport::read(&header, bytes, &around, odd) {
@@ -161,6 +167,20 @@ enum Step<'a> {
     Found(ip::Header, &'a [u8]),
     Fragment(ip::Fragment<'a>),
     Nothing,
+}
+
+/// The way of most frames: Ethernet, and in it IPv4 with no fragment and no tunnel. What is taken apart in one piece
+/// stays in registers; anything else goes from layer to layer, and finds the same oddities again.
+#[inline]
+fn plain<'a>(packet: &Packet<'a>, odd: &mut Anomalies) -> Option<(ip::Header, &'a [u8])> {
+    let bytes = packet.data.get(14..).filter(|_| packet.link == LinkType::ETHERNET)?;
+    if be16(packet.data, 12) != Some(link::IPV4) || bytes.first()? >> 4 != 4 {
+        return None;
+    }
+    match ip::v4(bytes, odd)? {
+        ip::Packet::Whole(header, carried) if tunnel::inside(&header, carried).is_none() => Some((header, carried)),
+        _ => None,
+    }
 }
 
 fn step_through<'a>(mut next: Next<'a>, around: &mut Around, odd: &mut Anomalies) -> Step<'a> {

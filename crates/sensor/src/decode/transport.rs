@@ -181,14 +181,15 @@ impl Decoded<'_> {
     }
 }
 
-/// Sum of big-endian 16-bit words (RFC 1071), not folded. Bounded by 2^16 * 2^16 for any packet.
+/// Sum of 16-bit words, folded (RFC 1071). Which byte of a word comes first is settled once, at the end: one's
+/// complement sums are the same either way (section 2B).
 fn sum(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<4>();
-    let mut total: u64 = words.iter().map(|word| u64::from(u32::from_be_bytes(*word))).sum();
+    let mut total: u64 = words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum();
     let mut last = [0; 4];
     last[..rest.len()].copy_from_slice(rest);
-    total += u64::from(u32::from_be_bytes(last));
-    total
+    total += u64::from(u32::from_ne_bytes(last));
+    u64::from(u16::from_be(fold(total)))
 }
 
 fn fold(mut total: u64) -> u16 {

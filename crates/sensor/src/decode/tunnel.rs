@@ -4,7 +4,6 @@ use super::ip::Header;
 use super::{Next, be16, link};
 use crate::capture::LinkType;
 
-const ETHERNET: LinkType = LinkType(1);
 /// EtherType of bridged Ethernet in GRE and Geneve.
 const BRIDGED: u16 = 0x6558;
 
@@ -167,7 +166,7 @@ fn l2tp(bytes: &[u8]) -> Option<Next<'_>> {
 
 /// An Ethernet frame that carries something known.
 fn ethernet(bytes: &[u8]) -> Option<Next<'_>> {
-    checked(Next::Link(ETHERNET, bytes))
+    checked(Next::Link(LinkType::ETHERNET, bytes))
 }
 
 /// What comes next, if it adds up as far as one look tells.

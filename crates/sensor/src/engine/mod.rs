@@ -123,9 +123,10 @@ impl Sensor {
     /// Ends every flow, in the order they began. Tables are empty afterwards.
     pub fn finish(&mut self, sink: &mut impl Sink) {
         let worker = &mut self.worker;
-        for flow in worker.table.drain() {
-            worker.end(flow, sink);
+        for place in worker.table.all() {
+            worker.end(place, sink);
         }
+        worker.table.clear();
         worker.pool.clear();
     }
 
@@ -159,8 +160,8 @@ impl Worker {
         self.now = time;
         self.mind.lore.at(time);
         if crossed {
-            while let Some(flow) = self.table.expired(time, &self.limits) {
-                self.end(flow, sink);
+            while let Some(place) = self.table.expired(time, &self.limits) {
+                self.end(place, sink);
             }
         }
     }
@@ -173,8 +174,8 @@ impl Worker {
         let dst = Endpoint { ip: decoded.dst, port: dst_port };
         let key = Key::new(src, dst, decoded.protocol);
         let mut place = match self.table.find(&key) {
-            Some(place) => place,
-            None => self.begin(key, src, dst, decoded, packet.time, sink),
+            Ok(place) => place,
+            Err(hash) => self.begin((key, hash), src, dst, decoded, packet.time, sink),
         };
         let mut odd = Anomalies::default();
         let mut believed = true;
@@ -186,10 +187,10 @@ impl Worker {
                 Turn::Here { believed: far } => believed = far,
                 Turn::Ignored => ignored = true,
                 Turn::NewConnection { syn } => {
-                    if let Some(old) = self.table.remove(place) {
-                        self.end(old, sink);
+                    self.end(place, sink);
+                    if let Err(hash) = self.table.find(&key) {
+                        place = self.begin((key, hash), src, dst, decoded, packet.time, sink);
                     }
-                    place = self.begin(key, src, dst, decoded, packet.time, sink);
                     if let Some(flow) = self.table.get_mut(place) {
                         if let Some(syn) = syn {
                             flow.tcp.note_syn(Way::ToServer, syn);
@@ -203,6 +204,7 @@ impl Worker {
         let Some(flow) = self.table.get_mut(place) else { return place };
         let way = flow.way_of(src);
         flow.last = flow.last.max(packet.time);
+        let closed = decoded.protocol == 6 && flow.tcp.closed();
         let answered = way == Way::ToClient && flow.packets[1] == 0;
         flow.packets[way.index()] += 1;
         flow.bytes[way.index()] += u64::from(packet.wire_len);
@@ -219,6 +221,9 @@ impl Worker {
         if answered && let Some(flow) = self.table.get_mut(place) {
             self.mind.learn_from(flow);
         }
+        if closed {
+            self.table.hurry(place, self.now.saturating_add(self.limits.tcp_closed), self.now);
+        }
         if !odd.is_empty() {
             self.odd_flow(place, odd, packet.time, sink);
         }
@@ -228,7 +233,7 @@ impl Worker {
     /// Makes a flow for its first packet, after making room.
     fn begin(
         &mut self,
-        key: Key,
+        (key, hash): (Key, u64),
         src: Endpoint,
         dst: Endpoint,
         decoded: &Decoded,
@@ -236,9 +241,9 @@ impl Worker {
         sink: &mut impl Sink,
     ) -> Place {
         while self.table.full() {
-            let Some(flow) = self.table.give_up() else { break };
+            let Some(given_up) = self.table.give_up() else { break };
             self.counters.flows_given_up += 1;
-            self.end(flow, sink);
+            self.end(given_up, sink);
             let mut odd = Anomalies::default();
             odd.add(Anomaly::FlowTableFull);
             self.odd_packet(odd, time, sink);
@@ -259,7 +264,7 @@ impl Worker {
             flow.icmp = (decoded.src_port as u8, decoded.dst_port as u8);
         }
         self.mind.remember(&mut flow);
-        self.table.insert(flow, self.now)
+        self.table.insert(hash, flow, self.now, &self.limits)
     }
 
     /// Looks at payload for as long as there is something to learn from it.
@@ -333,14 +338,16 @@ impl Worker {
         }
     }
 
-    /// A flow has ended: what is known of it is told.
-    fn end(&mut self, mut flow: Flow, sink: &mut impl Sink) {
+    /// A flow has ended: what is known of it is told, where it is, and then it goes.
+    fn end(&mut self, place: Place, sink: &mut impl Sink) {
+        let Some(flow) = self.table.get_mut(place) else { return };
         if let Some(mut probe) = flow.probe.take() {
-            self.mind.settle(&mut flow, &mut probe);
+            self.mind.settle(flow, &mut probe);
             self.pool.give_back(probe);
         }
-        self.mind.conclude(&mut flow);
-        sink.flow(&flow, self.mind.catalogue);
+        self.mind.conclude(flow);
+        sink.flow(flow, self.mind.catalogue);
+        self.table.remove(place);
     }
 
     /// Tells what is odd about a flow, each kind once.

@@ -31,55 +31,58 @@ pub struct Naming {
 }
 
 /// One conversation between two endpoints.
+///
+/// In this order in memory: what every packet of a named flow touches comes first, in as few cache lines as it fits.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Flow {
     pub(crate) key: Key,
-    /// In the order of first packets, from 1.
-    pub serial: u64,
-    /// Who spoke first (or sent the SYN).
-    pub client: Endpoint,
-    /// Who was spoken to.
-    pub server: Endpoint,
-    /// IP protocol number.
-    pub protocol: u8,
-    /// Time of the first packet.
-    pub first: Nanos,
     /// Time of the newest packet.
     pub last: Nanos,
     /// Packets, by [`Way::index`].
     pub packets: [u64; 2],
     /// Bytes on the wire, with all headers, by [`Way::index`].
     pub bytes: [u64; 2],
+    pub(crate) probe: Option<Box<Probe>>,
+    /// Who spoke first (or sent the SYN).
+    pub client: Endpoint,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Named or given up; what is still kept of it is watched for contradictions.
+    pub(crate) decided: bool,
+    /// Hop limits of the first datagrams, by [`Way::index`]; 0 before there was one.
+    ttls: [u8; 2],
+    /// Who reads on.
+    pub(crate) follow: Option<Follow>,
+    pub(crate) tcp: Tcp,
+    /// Who was spoken to.
+    pub server: Endpoint,
+    /// What was odd about it.
+    pub anomalies: Anomalies,
+    /// In the order of first packets, from 1.
+    pub serial: u64,
+    /// Time of the first packet.
+    pub first: Nanos,
     /// The two outermost VLAN ids of the first packet; 0 is none.
     pub vlans: [u16; 2],
     /// Tunnels around the first packet.
     pub tunnels: u8,
     /// Type and code of the first packet, if it is ICMP of either version.
     pub icmp: (u8, u8),
-    /// What was odd about it.
-    pub anomalies: Anomalies,
-    /// What it is called.
-    pub naming: Option<Naming>,
-    /// What it may be, when nothing names it.
-    pub candidates: SmallVec<[App; 4]>,
-    /// What the candidates rest on.
-    pub candidates_by: Option<Confidence>,
-    /// The client's platform.
-    pub platform: Option<Platform>,
-    /// What hints gave.
-    pub names: Option<Box<Names>>,
-    pub(crate) tcp: Tcp,
-    /// Hop limits of the first datagrams, by [`Way::index`]; 0 before there was one.
-    ttls: [u8; 2],
-    /// What the server's address was known as when the flow began.
-    pub(crate) remembered: Option<(App, Box<str>)>,
-    pub(crate) probe: Option<Box<Probe>>,
-    /// Named or given up; what is still kept of it is watched for contradictions.
-    pub(crate) decided: bool,
     /// The classifier that named it, by its place in the table.
     pub(crate) named_by: Option<u8>,
-    /// Who reads on.
-    pub(crate) follow: Option<Follow>,
+    /// What it is called.
+    pub naming: Option<Naming>,
+    /// What hints gave.
+    pub names: Option<Box<Names>>,
+    /// The client's platform.
+    pub platform: Option<Platform>,
+    /// What the server's address was known as when the flow began.
+    pub(crate) remembered: Option<(App, Box<str>)>,
+    /// What the candidates rest on.
+    pub candidates_by: Option<Confidence>,
+    /// What it may be, when nothing names it.
+    pub candidates: SmallVec<[App; 4]>,
 }
 
 impl Flow {
