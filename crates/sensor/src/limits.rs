@@ -25,7 +25,7 @@ pub struct Limits {
     pub tcp_new: Nanos,
     /// The same, of an open connection.
     pub tcp_idle: Nanos,
-    /// The same, of a closed one.
+    /// The same, of a closed one: as long as its last segments may be sent again.
     pub tcp_closed: Nanos,
     /// The same, of UDP.
     pub udp_idle: Nanos,
@@ -45,7 +45,7 @@ impl Default for Limits {
             lore: 65_536,
             tcp_new: 60 * SECOND,
             tcp_idle: 600 * SECOND,
-            tcp_closed: 10 * SECOND,
+            tcp_closed: 30 * SECOND,
             udp_idle: 120 * SECOND,
             other_idle: 60 * SECOND,
         }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use ring::digest;
+use sha1::{Digest, Sha1};
 
 use crate::flow::Flow;
 
@@ -51,12 +51,12 @@ pub(super) fn id(flow: &Flow) -> Id {
         put(&low.port.to_be_bytes());
         put(&high.port.to_be_bytes());
     }
-    let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, bytes.get(..length).unwrap_or(&bytes));
+    let hash = Sha1::digest(bytes.get(..length).unwrap_or(&bytes));
     let mut text = *b"1:AAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     // Twenty bytes are twenty-eight characters.
-    let _ = STANDARD.encode_slice(hash.as_ref(), &mut text[2..]);
+    let _ = STANDARD.encode_slice(hash, &mut text[2..]);
     let mut word = [0; 8];
-    word.copy_from_slice(&hash.as_ref()[..8]);
+    word.copy_from_slice(&hash[..8]);
     let own = u64::from_be_bytes(word) ^ flow.first.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ flow.serial.rotate_left(20);
     Id { text, flow_id: (own >> 11).max(1) }
 }

@@ -44,10 +44,10 @@ impl<'a> Object<'a> {
     }
 
     /// Text that is known to need no escaping.
-    pub(super) fn ascii(&mut self, key: &str, text: &[u8]) {
+    pub(super) fn plain(&mut self, key: &str, text: impl AsRef<[u8]>) {
         self.key(key);
         self.out.push(b'"');
-        self.out.extend_from_slice(text);
+        self.out.extend_from_slice(text.as_ref());
         self.out.push(b'"');
     }
 
@@ -205,10 +205,22 @@ static PLAIN: [bool; 256] = {
     plain
 };
 
-/// A JSON string. Control characters are escaped, and so are those that change the direction of text or hide:
-/// events end up on terminals.
+/// What stands between the quotes of a JSON string.
+pub(super) fn escaped(text: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    escape(&mut out, text);
+    out
+}
+
 fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
+    escape(out, text);
+    out.push(b'"');
+}
+
+/// Control characters are escaped, and so are those that change the direction of text or hide: events end up on
+/// terminals.
+fn escape(out: &mut Vec<u8>, text: &str) {
     let mut rest = text;
     loop {
         let run = rest.bytes().position(|byte| !PLAIN[usize::from(byte)]).unwrap_or(rest.len());
@@ -230,7 +242,6 @@ fn string(out: &mut Vec<u8>, text: &str) {
         }
         rest = &after[character.len_utf8()..];
     }
-    out.push(b'"');
 }
 
 #[cfg(test)]

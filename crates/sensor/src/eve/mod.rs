@@ -25,8 +25,9 @@ const CHUNK: usize = 64 << 10;
 /// Writes events. The first error of the output is kept, and nothing is written after it.
 pub struct Eve<W> {
     output: W,
-    sensor: String,
-    file: String,
+    /// Its name, and that of the capture, as they stand in JSON.
+    sensor: Vec<u8>,
+    file: Vec<u8>,
     line: Vec<u8>,
     today: Today,
     failed: Option<std::io::Error>,
@@ -37,8 +38,8 @@ impl<W: Write> Eve<W> {
     pub fn new(output: W, sensor: &str) -> Eve<W> {
         Eve {
             output,
-            sensor: sensor.into(),
-            file: String::new(),
+            sensor: json::escaped(sensor),
+            file: Vec::new(),
             line: Vec::with_capacity(2 * CHUNK),
             today: Today::default(),
             failed: None,
@@ -47,18 +48,18 @@ impl<W: Write> Eve<W> {
 
     /// Names the capture that events come from (`pcap_filename`); empty for live traffic.
     pub fn capture(&mut self, file: &str) {
-        file.clone_into(&mut self.file);
+        self.file = json::escaped(file);
     }
 
     /// A capture could not be read to its end.
     pub fn damaged(&mut self, time: Nanos, what: &str) {
         let mut object = Object::new(&mut self.line);
         object.time("timestamp", time, &mut self.today);
-        object.text("event_type", "anomaly");
+        object.plain("event_type", "anomaly");
         if !self.file.is_empty() {
-            object.text("pcap_filename", &self.file);
+            object.plain("pcap_filename", &self.file);
         }
-        object.text("sensor", &self.sensor);
+        object.plain("sensor", &self.sensor);
         let mut anomaly = object.object("anomaly");
         anomaly.text("type", "capture");
         anomaly.text("event", crate::anomaly::Anomaly::CaptureDamaged.event());
@@ -73,11 +74,11 @@ impl<W: Write> Eve<W> {
     pub fn stats(&mut self, time: Nanos, counters: &crate::engine::Counters) {
         let mut object = Object::new(&mut self.line);
         object.time("timestamp", time, &mut self.today);
-        object.text("event_type", "stats");
+        object.plain("event_type", "stats");
         if !self.file.is_empty() {
-            object.text("pcap_filename", &self.file);
+            object.plain("pcap_filename", &self.file);
         }
-        object.text("sensor", &self.sensor);
+        object.plain("sensor", &self.sensor);
         let mut stats = object.object("stats");
         stats.number("packets", counters.packets);
         stats.number("bytes", counters.bytes);
@@ -137,15 +138,15 @@ impl<W: Write> Sink for Eve<W> {
         let Eve { line, today, file, sensor, .. } = self;
         let mut object = Object::new(line);
         object.time("timestamp", flow.last, today);
-        object.text("event_type", "flow");
+        object.plain("event_type", "flow");
         about(&mut object, flow, file, sensor);
         let protocol = flow.names.as_ref().map_or(AppProto::Unknown, |names| names.protocol);
         let named = flow.naming.as_ref().map(|naming| (naming, catalogue.entry(naming.app)));
         match (protocol.as_str(), &named) {
-            (Some(protocol), _) => object.text("app_proto", protocol),
+            (Some(protocol), _) => object.plain("app_proto", protocol),
             // A flow whose own bytes name it speaks just that.
             (None, Some((naming, entry))) if naming.confidence == model::Confidence::Payload => {
-                object.text("app_proto", &entry.id);
+                object.plain("app_proto", &entry.id);
             }
             _ => {}
         }
@@ -163,20 +164,20 @@ impl<W: Write> Sink for Eve<W> {
         let platform = flow.platform.map(Platform::as_str);
         if let Some((naming, entry)) = named {
             let mut im = object.object("im");
-            im.text("application", &entry.id);
-            im.text("category", entry.category.as_str());
-            im.text("confidence", naming.confidence.as_str());
+            im.plain("application", &entry.id);
+            im.plain("category", entry.category.as_str());
+            im.plain("confidence", naming.confidence.as_str());
             im.text("evidence", &naming.evidence);
             if let Some(platform) = platform {
-                im.text("platform", platform);
+                im.plain("platform", platform);
             }
             im.end();
         } else if let Some(by) = flow.candidates_by {
             let mut im = object.object("im");
             im.texts("candidates", flow.candidates.iter().map(|app| &*catalogue.entry(*app).id));
-            im.text("confidence", by.as_str());
+            im.plain("confidence", by.as_str());
             if let Some(platform) = platform {
-                im.text("platform", platform);
+                im.plain("platform", platform);
             }
             im.end();
         }
@@ -189,14 +190,14 @@ impl<W: Write> Sink for Eve<W> {
         let Eve { line, today, file, sensor, .. } = self;
         let mut object = Object::new(line);
         object.time("timestamp", event.time, today);
-        object.text("event_type", "anomaly");
+        object.plain("event_type", "anomaly");
         match event.flow {
             Some(flow) => about(&mut object, flow, file, sensor),
             None => {
                 if !file.is_empty() {
-                    object.text("pcap_filename", file);
+                    object.plain("pcap_filename", file);
                 }
-                object.text("sensor", sensor);
+                object.plain("sensor", sensor);
             }
         }
         let mut anomaly = object.object("anomaly");
@@ -214,14 +215,14 @@ impl<W: Write> Sink for Eve<W> {
 }
 
 /// Which flow an event is about.
-fn about(object: &mut Object, flow: &Flow, file: &str, sensor: &str) {
+fn about(object: &mut Object, flow: &Flow, file: &[u8], sensor: &[u8]) {
     if !file.is_empty() {
-        object.text("pcap_filename", file);
+        object.plain("pcap_filename", file);
     }
     let community = community::id(flow);
     object.number("flow_id", community.flow_id);
-    object.ascii("community_id", &community.text);
-    object.text("sensor", sensor);
+    object.plain("community_id", community.text);
+    object.plain("sensor", sensor);
     object.numbers("vlan", flow.vlans.iter().filter(|vlan| **vlan != 0).map(|vlan| u64::from(*vlan)));
     object.address("src_ip", flow.client.ip);
     let with_ports = matches!(flow.protocol, 6 | 17 | 132 | 136);
@@ -237,15 +238,15 @@ fn about(object: &mut Object, flow: &Flow, file: &str, sensor: &str) {
         object.number("icmp_code", u64::from(flow.icmp.1));
     }
     match flow.protocol {
-        1 => object.text("proto", "ICMP"),
-        2 => object.text("proto", "IGMP"),
-        6 => object.text("proto", "TCP"),
-        17 => object.text("proto", "UDP"),
-        47 => object.text("proto", "GRE"),
-        50 => object.text("proto", "ESP"),
-        58 => object.text("proto", "IPv6-ICMP"),
-        132 => object.text("proto", "SCTP"),
-        136 => object.text("proto", "UDPLite"),
+        1 => object.plain("proto", "ICMP"),
+        2 => object.plain("proto", "IGMP"),
+        6 => object.plain("proto", "TCP"),
+        17 => object.plain("proto", "UDP"),
+        47 => object.plain("proto", "GRE"),
+        50 => object.plain("proto", "ESP"),
+        58 => object.plain("proto", "IPv6-ICMP"),
+        132 => object.plain("proto", "SCTP"),
+        136 => object.plain("proto", "UDPLite"),
         other => object.display("proto", other),
     }
     if flow.tunnels > 0 {

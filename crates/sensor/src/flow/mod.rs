@@ -37,6 +37,8 @@ pub struct Naming {
 #[repr(C)]
 pub struct Flow {
     pub(crate) key: Key,
+    /// What it is called. The compiler keeps in here whether a slot of the table has a flow at all.
+    pub naming: Option<Naming>,
     /// Time of the newest packet.
     pub last: Nanos,
     /// Packets, by [`Way::index`].
@@ -71,8 +73,6 @@ pub struct Flow {
     pub icmp: (u8, u8),
     /// The classifier that named it, by its place in the table.
     pub(crate) named_by: Option<u8>,
-    /// What it is called.
-    pub naming: Option<Naming>,
     /// What hints gave.
     pub names: Option<Box<Names>>,
     /// The client's platform.

@@ -21,6 +21,7 @@ const LOOKED_AT: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place(u32);
 
+#[repr(align(64))]
 struct Slot {
     flow: Option<Flow>,
     hash: u64,
@@ -238,7 +239,7 @@ mod tests {
                     prop_assert!(table.get_mut(place).unwrap().last + limits.udp_idle + 2 * SECOND > now);
                     // Every third flow goes on.
                     let flow = table.get_mut(place).unwrap();
-                    if flow.serial % 3 == 0 {
+                    if flow.serial.is_multiple_of(3) {
                         flow.last = now;
                     }
                 }
