@@ -26,6 +26,7 @@ use crate::failure::{Failure, WORK, complain};
   portcullis sensor --read *.pcapng.gz --eve - | jq .im         every flow as EVE JSON
   portcullis sensor --read big.pcap --eve eve.json --progress   with a bar, into a file
   portcullis sensor apps whatsapp                               how an application is known
+  portcullis sensor --apps ours/ --read office.pcap             with entries of your own
 
 A damaged capture gives what could be read, an anomaly event and a warning; the exit code is then 3.")]
 pub struct SensorArgs {
@@ -41,6 +42,17 @@ enum SensorCommand {
     Apps(AppsArgs),
 }
 
+/// Which applications are known.
+#[derive(Args)]
+struct KnownArgs {
+    /// Take application entries from the .toml files of this folder, too; they go before what is built in.
+    #[arg(long, value_name = "DIR")]
+    apps: Vec<PathBuf>,
+    /// Take application signatures from the signed update in force in this data directory, too.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
 #[derive(Args)]
 struct AppsArgs {
     /// Explain this application: hosts, certificates, fingerprints, classifiers.
@@ -48,6 +60,8 @@ struct AppsArgs {
     /// For programs.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    known: KnownArgs,
 }
 
 #[derive(Args)]
@@ -67,9 +81,8 @@ struct ReadArgs {
     /// The sensor's name in events.
     #[arg(long, value_name = "NAME", default_value = "portcullis")]
     name: String,
-    /// Take application signatures from the signed update in force in this data directory, too.
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
+    #[command(flatten)]
+    known: KnownArgs,
     /// Show a bar with rate and remaining time.
     #[arg(long)]
     progress: bool,
@@ -89,12 +102,7 @@ impl SensorArgs {
 
 impl ReadArgs {
     fn run(self) -> Outcome {
-        let updated = self.data.as_deref().map(updated_catalogue).transpose()?.flatten();
-        // One for the life of the process.
-        let catalogue: &'static Catalogue = match updated {
-            Some(updated) => Box::leak(Box::new(updated)),
-            None => Catalogue::bundled(),
-        };
+        let catalogue = self.known.catalogue()?;
         let mut damaged = false;
         let files = captures(&self.read, &mut damaged);
         let bar = bar(self.progress, &files);
@@ -185,6 +193,8 @@ fn captures(named: &[PathBuf], damaged: &mut bool) -> Vec<PathBuf> {
                 let mut inside: Vec<PathBuf> =
                     entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_file()).collect();
                 inside.sort();
+                let (others, inside): (Vec<_>, Vec<_>) = inside.into_iter().partition(|file| is_something_else(file));
+                tell_left_out(path, &others);
                 files.extend(inside);
             }
             Err(error) => {
@@ -194,6 +204,26 @@ fn captures(named: &[PathBuf], damaged: &mut bool) -> Vec<PathBuf> {
         }
     }
     files
+}
+
+/// Whether a file in a folder neither begins as a capture does nor is called one: lists and notes lie beside them.
+fn is_something_else(file: &Path) -> bool {
+    let called = ["pcap", "pcapng", "cap", "gz"].iter().any(|kind| file.extension().is_some_and(|end| end == *kind));
+    !called && matches!(Capture::open(file), Err(CaptureError::Unknown(_)))
+}
+
+fn tell_left_out(folder: &Path, files: &[PathBuf]) {
+    const TOLD: usize = 5;
+    if files.is_empty() {
+        return;
+    }
+    let names = files.iter().take(TOLD).filter_map(|file| file.file_name());
+    let mut names: Vec<String> = names.map(|name| safe(&name.to_string_lossy())).collect();
+    if files.len() > TOLD {
+        names.push(format!("and {} more", files.len() - TOLD));
+    }
+    let folder = safe(&folder.to_string_lossy());
+    complain("note", &format!("{folder}: left out what is no capture: {}", names.join(", ")), None);
 }
 
 /// Says why a file was not read to its end: a warning where something was there to read, an error where not.
@@ -283,18 +313,29 @@ fn size(bytes: u64) -> String {
     if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", units[unit]) }
 }
 
-/// The bundled applications and those of the update in force, when it has any.
-fn updated_catalogue(data: &Path) -> Result<Option<Catalogue>, Failure> {
-    let bundle = Subscription::last_good(&folder(data)).map_err(Failure::work)?;
-    let Some(apps) = bundle.and_then(|bundle| bundle.apps()) else { return Ok(None) };
-    Catalogue::load(&[apps])
-        .map(Some)
-        .map_err(|problems| Failure::wrong(problems.into_iter().map(|p| (p.to_string(), p.hint))))
+impl KnownArgs {
+    /// The bundled applications, over them those of the update in force, over these the operator's own.
+    fn catalogue(&self) -> Result<&'static Catalogue, Failure> {
+        let mut folders = Vec::new();
+        if let Some(data) = &self.data {
+            let bundle = Subscription::last_good(&folder(data)).map_err(Failure::work)?;
+            folders.extend(bundle.and_then(|bundle| bundle.apps()));
+        }
+        folders.extend(self.apps.iter().cloned());
+        if folders.is_empty() {
+            return Ok(Catalogue::bundled());
+        }
+        match Catalogue::load(&folders) {
+            // One for the life of the process.
+            Ok(catalogue) => Ok(Box::leak(Box::new(catalogue))),
+            Err(problems) => Err(Failure::wrong(problems.into_iter().map(|p| (p.to_string(), p.hint)))),
+        }
+    }
 }
 
 impl AppsArgs {
     fn run(self) -> Outcome {
-        let catalogue = Catalogue::bundled();
+        let catalogue = self.known.catalogue()?;
         let text = match &self.id {
             Some(id) => {
                 let known = apps::explain(catalogue, id)

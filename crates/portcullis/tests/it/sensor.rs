@@ -196,9 +196,12 @@ fn a_folder_is_all_that_is_in_it_by_name() {
         fs::copy(fixture(from), folder.path().join(to)).unwrap();
     }
     fs::create_dir(folder.path().join("inner")).unwrap();
+    fs::write(folder.path().join("INDEX.tsv"), "a.pcap.gz\tIRC\n").unwrap();
     let output =
         sensor(["--quiet".as_ref(), "--eve".as_ref(), "-".as_ref(), "--read".as_ref(), folder.path().as_os_str()]);
     ended(&output, 0);
+    let said = text(&output.stderr);
+    assert!(said.starts_with("note: ") && said.ends_with("no capture: INDEX.tsv\n"), "{said}");
     let events = events(&output.stdout);
     let mut files: Vec<&str> = events.iter().map(|event| event["pcap_filename"].as_str().unwrap()).collect();
     files.dedup();
@@ -206,6 +209,45 @@ fn a_folder_is_all_that_is_in_it_by_name() {
         files,
         ["a.pcap.gz", "b.pcap"].map(|name| folder.path().join(name)).each_ref().map(|p| p.to_str().unwrap())
     );
+    // What is called a capture and is none is damage.
+    fs::write(folder.path().join("c.pcap"), "not a capture\n").unwrap();
+    ended(&sensor(["--quiet".as_ref(), "--read".as_ref(), folder.path().as_os_str()]), 3);
+}
+
+#[test]
+fn an_operators_own_entries_go_before_the_bundled_ones() {
+    let folder = tempdir().unwrap();
+    let entry = folder.path().join("parlour.toml");
+    let hosts = "hosts = [\"chat.signal.org\"]\n";
+    let about = "about = \"A messenger for clubs.\"\nwho = \"Clubs.\"\n";
+    let text_of = |id: &str| format!("id = \"{id}\"\nname = \"Parlour\"\ncategory = \"im\"\n{about}{hosts}");
+    fs::write(&entry, text_of("parlour")).unwrap();
+    let known = |rest: &[&str]| {
+        let mut arguments = vec!["apps".as_ref(), "--apps".as_ref(), folder.path().as_os_str()];
+        arguments.extend(rest.iter().map(|argument| std::ffi::OsStr::new(*argument)));
+        sensor(arguments)
+    };
+    let explained = known(&["parlour"]);
+    ended(&explained, 0);
+    assert!(text(&explained.stdout).contains("chat.signal.org"), "{}", text(&explained.stdout));
+    ended(&known(&["signal"]), 0);
+    ended(&sensor(["apps", "parlour"]), 2);
+
+    let read = |apps: &Path| {
+        let capture = fixture("built-names.pcap");
+        let arguments = ["--eve".as_ref(), "-".as_ref(), "--apps".as_ref(), apps.as_os_str()];
+        sensor(arguments.into_iter().chain(["--read".as_ref(), capture.as_os_str()]))
+    };
+    let output = read(folder.path());
+    ended(&output, 0);
+    let flows = events(&output.stdout);
+    assert!(flows.iter().any(|flow| flow["im"]["application"] == "parlour"));
+
+    fs::write(&entry, text_of("Not An Id")).unwrap();
+    let refused = read(folder.path());
+    ended(&refused, 2);
+    assert!(text(&refused.stderr).contains("parlour.toml:1"), "{}", text(&refused.stderr));
+    ended(&read(&folder.path().join("nowhere")), 2);
 }
 
 #[test]
