@@ -22,6 +22,7 @@ pub mod names;
 pub mod platform;
 pub mod read;
 pub mod reassemble;
+mod siphash;
 pub mod summary;
 #[cfg(test)]
 mod testing;

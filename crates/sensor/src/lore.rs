@@ -1,13 +1,14 @@
 //! What flows teach about others, in bounded tables: names that clients looked up, addresses that
 //! signalling announced, ports that speak a protocol, systems that devices run.
 
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{BuildHasher, Hash};
 use std::net::{IpAddr, Ipv4Addr};
 
 use hashbrown::HashTable;
 use model::Platform;
 
 use crate::platform::{Family, Platforms, Strength};
+use crate::siphash::Secret;
 use crate::view::{Endpoint, Transport};
 
 /// Time in nanoseconds since the epoch, as packets carry it.
@@ -132,7 +133,7 @@ impl Lore {
 /// A map of bounded size with expiry. Full, it forgets its oldest entry; but who holds more than a share of it
 /// pushes out only what it brought itself, so that nobody empties the table for the others.
 pub(crate) struct Bounded<K, V> {
-    hasher: RandomState,
+    hasher: Secret,
     table: HashTable<u32>,
     /// A ring in order of insertion; `next` is the slot that is written next.
     slots: Vec<Slot<K, V>>,
@@ -168,7 +169,7 @@ const SHARE: usize = 16;
 impl<K: Hash + Eq + Copy, V> Bounded<K, V> {
     pub(crate) fn new(most: usize) -> Self {
         Bounded {
-            hasher: RandomState::new(),
+            hasher: Secret::default(),
             table: HashTable::new(),
             slots: Vec::new(),
             next: 0,

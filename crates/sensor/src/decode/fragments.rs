@@ -5,7 +5,7 @@
 //! the oldest datagram makes room and that is said, too.
 
 use std::collections::VecDeque;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::net::IpAddr;
 
 use hashbrown::HashTable;
@@ -13,6 +13,7 @@ use hashbrown::HashTable;
 use super::Time;
 use super::ip::{FragmentPart, Header, past_extensions};
 use crate::anomaly::{Anomalies, Anomaly};
+use crate::siphash::Secret;
 
 /// The largest datagram (RFC 791).
 const MOST_DATAGRAM: usize = 65_535;
@@ -51,7 +52,7 @@ struct Datagram {
 pub struct Defragmenter {
     most_bytes: usize,
     held: usize,
-    hasher: RandomState,
+    hasher: Secret,
     table: HashTable<u32>,
     slots: Vec<Option<Datagram>>,
     free: Vec<u32>,
@@ -66,7 +67,7 @@ impl Defragmenter {
         Defragmenter {
             most_bytes,
             held: 0,
-            hasher: RandomState::new(),
+            hasher: Secret::default(),
             table: HashTable::new(),
             slots: Vec::new(),
             free: Vec::new(),

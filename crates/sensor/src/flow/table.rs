@@ -4,12 +4,14 @@
 //! ended and not before: each visit to a slot that no packet has touched lately waits for memory. Full, the table
 //! ends flows that nobody has answered before it touches others.
 
+use std::hash::BuildHasher;
+
 use hashbrown::HashTable;
 
-use super::key::Secret;
 use super::{Flow, Key};
 use crate::Limits;
 use crate::lore::Nanos;
+use crate::siphash::Secret;
 
 const SECOND: Nanos = 1_000_000_000;
 /// Slots of the wheel, a second each. Flows with more patience are looked at once a turn.
@@ -68,7 +70,7 @@ impl Table {
 
     /// The place of the flow with this key; without one, the key's hash for [`insert`](Table::insert).
     pub(crate) fn find(&self, key: &Key) -> Result<Place, u64> {
-        let hash = self.secret.hash(key);
+        let hash = self.secret.hash_one(key);
         let same = |place: &u32| matches!(self.slots.get(*place as usize), Some(Slot { flow: Some(flow), .. }) if flow.key == *key);
         self.places.find(hash, same).map(|place| Place(*place)).ok_or(hash)
     }
