@@ -66,7 +66,8 @@ struct AppsArgs {
 
 #[derive(Args)]
 struct ReadArgs {
-    /// Capture files (pcap, pcapng, gzip of either), or folders of them; each is read with fresh tables.
+    /// Capture files (pcap, pcapng, gzip of either), or folders of them and of other things, which are left out; each is
+    /// read with fresh tables.
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     read: Vec<PathBuf>,
     /// Write EVE JSON lines here; `-` is standard output.
@@ -195,6 +196,7 @@ fn captures(named: &[PathBuf], damaged: &mut bool) -> Vec<PathBuf> {
                 inside.sort();
                 let (others, inside): (Vec<_>, Vec<_>) = inside.into_iter().partition(|file| is_something_else(file));
                 tell_left_out(path, &others);
+                *damaged |= inside.is_empty();
                 files.extend(inside);
             }
             Err(error) => {
@@ -208,7 +210,8 @@ fn captures(named: &[PathBuf], damaged: &mut bool) -> Vec<PathBuf> {
 
 /// Whether a file in a folder neither begins as a capture does nor is called one: lists and notes lie beside them.
 fn is_something_else(file: &Path) -> bool {
-    let called = ["pcap", "pcapng", "cap", "gz"].iter().any(|kind| file.extension().is_some_and(|end| end == *kind));
+    let name = file.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let called = name.contains(".pcap") || name.ends_with(".cap") || name.ends_with(".gz");
     !called && matches!(Capture::open(file), Err(CaptureError::Unknown(_)))
 }
 

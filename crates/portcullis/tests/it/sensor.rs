@@ -212,6 +212,9 @@ fn a_folder_is_all_that_is_in_it_by_name() {
     // What is called a capture and is none is damage.
     fs::write(folder.path().join("c.pcap"), "not a capture\n").unwrap();
     ended(&sensor(["--quiet".as_ref(), "--read".as_ref(), folder.path().as_os_str()]), 3);
+    let inner = folder.path().join("inner");
+    fs::write(inner.join("README"), "Nothing yet.\n").unwrap();
+    ended(&sensor(["--quiet".as_ref(), "--read".as_ref(), inner.as_os_str()]), 3);
 }
 
 #[test]

@@ -65,14 +65,21 @@ struct Worker {
     mind: Mind,
     pool: Pool,
     now: Nanos,
-    /// A time far ahead that one packet bore; another one has to bear it out.
-    ahead: Option<Nanos>,
+    /// A time far ahead that one packet bore.
+    ahead: Option<Ahead>,
     /// Events without a flow that were told in the current minute, by kind.
     told: [u8; Anomaly::ALL.len()],
     minute: u64,
     /// A conversation's beginning had to go before it had a name.
     let_go: bool,
     counters: Counters,
+}
+
+/// A time far ahead: another packet has to bear it out.
+struct Ahead {
+    time: Nanos,
+    /// The flow of the packet that bore it, with its serial: should the time be right, it was heard then.
+    flow: Option<(Place, u64)>,
 }
 
 impl Sensor {
@@ -104,6 +111,11 @@ impl Sensor {
         let mut odd = Anomalies::default();
         let mut seen = None;
         self.decoder.decode(packet, &mut odd, |decoded| seen = Some(worker.see(packet, decoded, sink)));
+        if let (Some(place), Some(ahead)) = (seen, &mut worker.ahead)
+            && ahead.time == packet.time
+        {
+            ahead.flow = worker.table.get_mut(place).map(|flow| (place, flow.serial));
+        }
         if std::mem::take(&mut worker.let_go) {
             let mut full = Anomalies::default();
             full.add(Anomaly::BeginningsFull);
@@ -148,14 +160,20 @@ impl Worker {
         if time <= self.now {
             return;
         }
-        if self.now > 0 && time - self.now > DAY && self.ahead.is_none_or(|ahead| time.abs_diff(ahead) > DAY) {
-            self.ahead = Some(time);
+        let borne_out = |ahead: &Ahead| time.abs_diff(ahead.time) <= DAY;
+        if self.now > 0 && time - self.now > DAY && !self.ahead.as_ref().is_some_and(borne_out) {
+            self.ahead = Some(Ahead { time, flow: None });
             let mut odd = Anomalies::default();
             odd.add(Anomaly::TimeJump);
             self.odd_packet(odd, time, sink);
             return;
         }
-        self.ahead = None;
+        let ahead = self.ahead.take().filter(borne_out);
+        if let Some((place, serial)) = ahead.and_then(|ahead| ahead.flow)
+            && let Some(flow) = self.table.get_mut(place).filter(|flow| flow.serial == serial)
+        {
+            flow.heard = flow.last.min(time);
+        }
         let crossed = time / 1_000_000_000 != self.now / 1_000_000_000;
         self.now = time;
         self.mind.lore.at(time);
@@ -204,6 +222,7 @@ impl Worker {
         let Some(flow) = self.table.get_mut(place) else { return place };
         let way = flow.way_of(src);
         flow.last = flow.last.max(packet.time);
+        flow.heard = self.now;
         let closed = decoded.protocol == 6 && flow.tcp.closed();
         let answered = way == Way::ToClient && flow.packets[1] == 0;
         flow.packets[way.index()] += 1;
@@ -258,6 +277,7 @@ impl Worker {
         self.counters.flows += 1;
         devices::from_syn(decoded, &mut self.mind.lore);
         let mut flow = Flow::new(key, self.counters.flows, client, server, time);
+        flow.heard = self.now;
         flow.vlans = decoded.vlans;
         flow.tunnels = decoded.tunnels;
         if matches!(decoded.protocol, 1 | 58) {

@@ -357,6 +357,31 @@ fn time_that_one_packet_alone_skips_does_not_pass() {
     assert_eq!(seen.anomalies, [Anomaly::TimeJump]);
 }
 
+#[test]
+fn a_clock_that_is_behind_or_far_ahead_ends_flows_in_their_time() {
+    let base = 1_700_000_000_000_000_000_u64;
+    let second = 1_000_000_000_u64;
+    let datagram = |host: u8| ethernet(0x0800, &ipv4(17, [10, 7, 0, host].into(), SERVER, 64, &udp(5000, 6000, b"x")));
+    let mut sensor = crate::engine::Sensor::new(Limits::default(), crate::apps::Catalogue::bundled());
+    let mut seen = Seen::default();
+    let mut see = |time: u64, host: u8, seen: &mut Seen| {
+        let (link, data) = (crate::capture::LinkType::ETHERNET, datagram(host));
+        sensor.packet(&crate::capture::Packet { time, link, wire_len: data.len() as u32, data: &data }, seen);
+        sensor.live_flows()
+    };
+    // Two interfaces, one of which is ten minutes late; and a forged time.
+    for step in 0..100 {
+        see(base + step * second, 1, &mut seen);
+        see(base + step * second - 600 * second, 2, &mut seen);
+    }
+    assert_eq!(see(u64::MAX / 4, 3, &mut seen), 3, "none has ended");
+    assert_eq!(see(base + 300 * second, 4, &mut seen), 1, "all have");
+    // Two days later, and another packet says so: the conversation goes on.
+    let later = base + 172_800 * second;
+    see(later, 5, &mut seen);
+    assert_eq!(see(later + second, 5, &mut seen), 1, "the old one has ended, the new one has not");
+}
+
 /// A DNS message about `web.whatsapp.com`, perhaps with the answer that it is at [`SERVER`].
 fn about_whatsapp(id: u16, answer: bool) -> Vec<u8> {
     let mut message = id.to_be_bytes().to_vec();

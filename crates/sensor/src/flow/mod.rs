@@ -41,6 +41,8 @@ pub struct Flow {
     pub naming: Option<Naming>,
     /// Time of the newest packet.
     pub last: Nanos,
+    /// When that came by the sensor's own clock, which silence is measured on: what packets say may be ahead or behind.
+    pub(crate) heard: Nanos,
     /// Packets, by [`Way::index`].
     pub packets: [u64; 2],
     /// Bytes on the wire, with all headers, by [`Way::index`].
@@ -95,6 +97,7 @@ impl Flow {
             server,
             first: now,
             last: now,
+            heard: now,
             packets: [0; 2],
             bytes: [0; 2],
             vlans: [0; 2],

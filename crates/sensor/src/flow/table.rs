@@ -16,6 +16,8 @@ use crate::siphash::Secret;
 const SECOND: Nanos = 1_000_000_000;
 /// Slots of the wheel, a second each. Flows with more patience are looked at once a turn.
 const WHEEL: usize = 128;
+/// Entries for which a slot of the wheel keeps room.
+const USUAL: usize = 1024;
 /// How many flows are compared to find one to give up.
 const LOOKED_AT: usize = 64;
 
@@ -86,7 +88,7 @@ impl Table {
 
     /// Puts a flow in, under the hash of its key. The caller has made room.
     pub(crate) fn insert(&mut self, hash: u64, flow: Flow, now: Nanos, limits: &Limits) -> Place {
-        let deadline = flow.last.saturating_add(flow.patience(limits));
+        let deadline = flow.heard.saturating_add(flow.patience(limits));
         let place = self.free.pop().unwrap_or(self.slots.len() as u32);
         if place as usize == self.slots.len() {
             self.slots.push(Slot { flow: None, hash: 0, due: 0 });
@@ -135,6 +137,7 @@ impl Table {
                 });
                 entries.sort_unstable();
                 entries.dedup();
+                entries.shrink_to(2 * entries.len());
             }
             self.scheduled = self.wheel.iter().map(Vec::len).sum();
         }
@@ -152,6 +155,8 @@ impl Table {
                 }
                 // After a long silence one turn of the wheel shows every flow.
                 self.swept = (self.swept + 1).max(until.saturating_sub(WHEEL as u64 - 1));
+                // A flood has gone by: what it took goes back.
+                self.looked_at.shrink_to(USUAL);
                 std::mem::swap(&mut self.looked_at, &mut self.wheel[(self.swept % WHEEL as u64) as usize]);
                 self.looked_at.reverse();
                 continue;
@@ -160,7 +165,7 @@ impl Table {
             if *due > self.swept {
                 continue;
             }
-            let deadline = flow.last.saturating_add(flow.patience(limits));
+            let deadline = flow.heard.saturating_add(flow.patience(limits));
             if deadline <= now {
                 return Some(Place(place));
             }
@@ -176,7 +181,7 @@ impl Table {
         for _ in 0..self.slots.len() {
             self.hand = (self.hand + 1) % self.slots.len();
             let Some(flow) = &self.slots[self.hand].flow else { continue };
-            let candidate = (flow.established(), flow.last, self.hand as u32);
+            let candidate = (flow.established(), flow.heard, self.hand as u32);
             choice = Some(choice.map_or(candidate, |best| best.min(candidate)));
             looked += 1;
             if looked == LOOKED_AT {
@@ -234,15 +239,15 @@ mod tests {
             for (seconds, begun) in steps {
                 now += seconds * SECOND;
                 while let Some(place) = table.expired(now, &limits) {
-                    prop_assert!(table.get_mut(place).unwrap().last + limits.udp_idle <= now);
+                    prop_assert!(table.get_mut(place).unwrap().heard + limits.udp_idle <= now);
                     table.remove(place);
                 }
                 for place in table.all() {
-                    prop_assert!(table.get_mut(place).unwrap().last + limits.udp_idle + 2 * SECOND > now);
+                    prop_assert!(table.get_mut(place).unwrap().heard + limits.udp_idle + 2 * SECOND > now);
                     // Every third flow goes on.
                     let flow = table.get_mut(place).unwrap();
                     if flow.serial.is_multiple_of(3) {
-                        flow.last = now;
+                        flow.heard = now;
                     }
                 }
                 for _ in 0..begun {
