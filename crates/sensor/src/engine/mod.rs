@@ -277,7 +277,6 @@ impl Worker {
         self.counters.flows += 1;
         devices::from_syn(decoded, &mut self.mind.lore);
         let mut flow = Flow::new(key, self.counters.flows, client, server, time);
-        flow.heard = self.now;
         flow.vlans = decoded.vlans;
         flow.tunnels = decoded.tunnels;
         if matches!(decoded.protocol, 1 | 58) {

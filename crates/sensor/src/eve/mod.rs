@@ -56,10 +56,7 @@ impl<W: Write> Eve<W> {
         let mut object = Object::new(&mut self.line);
         object.time("timestamp", time, &mut self.today);
         object.plain("event_type", "anomaly");
-        if !self.file.is_empty() {
-            object.plain("pcap_filename", &self.file);
-        }
-        object.plain("sensor", &self.sensor);
+        origin(&mut object, &self.file, &self.sensor);
         let mut anomaly = object.object("anomaly");
         anomaly.text("type", "capture");
         anomaly.text("event", crate::anomaly::Anomaly::CaptureDamaged.event());
@@ -75,10 +72,7 @@ impl<W: Write> Eve<W> {
         let mut object = Object::new(&mut self.line);
         object.time("timestamp", time, &mut self.today);
         object.plain("event_type", "stats");
-        if !self.file.is_empty() {
-            object.plain("pcap_filename", &self.file);
-        }
-        object.plain("sensor", &self.sensor);
+        origin(&mut object, &self.file, &self.sensor);
         let mut stats = object.object("stats");
         stats.number("packets", counters.packets);
         stats.number("bytes", counters.bytes);
@@ -193,12 +187,7 @@ impl<W: Write> Sink for Eve<W> {
         object.plain("event_type", "anomaly");
         match event.flow {
             Some(flow) => about(&mut object, flow, file, sensor),
-            None => {
-                if !file.is_empty() {
-                    object.plain("pcap_filename", file);
-                }
-                object.plain("sensor", sensor);
-            }
+            None => origin(&mut object, file, sensor),
         }
         let mut anomaly = object.object("anomaly");
         anomaly.text("type", event.anomaly.layer());
@@ -212,6 +201,14 @@ impl<W: Write> Sink for Eve<W> {
     fn closed(&self) -> bool {
         self.failed()
     }
+}
+
+/// Where an event without a flow comes from.
+fn origin(object: &mut Object, file: &[u8], sensor: &[u8]) {
+    if !file.is_empty() {
+        object.plain("pcap_filename", file);
+    }
+    object.plain("sensor", sensor);
 }
 
 /// Which flow an event is about.

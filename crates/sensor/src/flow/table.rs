@@ -86,9 +86,10 @@ impl Table {
         self.places.len() >= self.most
     }
 
-    /// Puts a flow in, under the hash of its key. The caller has made room.
-    pub(crate) fn insert(&mut self, hash: u64, flow: Flow, now: Nanos, limits: &Limits) -> Place {
-        let deadline = flow.heard.saturating_add(flow.patience(limits));
+    /// Puts in a flow that is heard for the first time, under the hash of its key. The caller has made room.
+    pub(crate) fn insert(&mut self, hash: u64, mut flow: Flow, now: Nanos, limits: &Limits) -> Place {
+        flow.heard = now;
+        let deadline = now.saturating_add(flow.patience(limits));
         let place = self.free.pop().unwrap_or(self.slots.len() as u32);
         if place as usize == self.slots.len() {
             self.slots.push(Slot { flow: None, hash: 0, due: 0 });
