@@ -16,7 +16,7 @@ use crate::flow::Flow;
 use crate::lore::Nanos;
 use crate::names::AppProto;
 use crate::view::Way;
-use json::{Object, Today};
+use json::{Object, Today, key};
 pub use output::{Output, Rotation};
 
 /// Written at once.
@@ -54,49 +54,47 @@ impl<W: Write> Eve<W> {
     /// A capture could not be read to its end.
     pub fn damaged(&mut self, time: Nanos, what: &str) {
         let mut object = Object::new(&mut self.line);
-        object.time("timestamp", time, &mut self.today);
-        object.plain("event_type", "anomaly");
+        object.time(key!("timestamp"), time, &mut self.today);
+        object.plain(key!("event_type"), "anomaly");
         origin(&mut object, &self.file, &self.sensor);
-        let mut anomaly = object.object("anomaly");
-        anomaly.text("type", "capture");
-        anomaly.text("event", crate::anomaly::Anomaly::CaptureDamaged.event());
-        anomaly.text("detail", what);
+        let mut anomaly = object.object(key!("anomaly"));
+        anomaly.text(key!("type"), "capture");
+        anomaly.text(key!("event"), crate::anomaly::Anomaly::CaptureDamaged.event());
+        anomaly.text(key!("detail"), what);
         anomaly.end();
-        object.end();
-        self.line.push(b'\n');
+        object.end_line();
         self.pass_on(false);
     }
 
     /// Counters of a sensor, as a `stats` event.
     pub fn stats(&mut self, time: Nanos, counters: &crate::engine::Counters) {
         let mut object = Object::new(&mut self.line);
-        object.time("timestamp", time, &mut self.today);
-        object.plain("event_type", "stats");
+        object.time(key!("timestamp"), time, &mut self.today);
+        object.plain(key!("event_type"), "stats");
         origin(&mut object, &self.file, &self.sensor);
-        let mut stats = object.object("stats");
-        stats.number("packets", counters.packets);
-        stats.number("bytes", counters.bytes);
-        stats.number("packets_without_flow", counters.without_flow);
-        stats.number("flows", counters.flows);
-        stats.number("flows_given_up", counters.flows_given_up);
-        stats.number("beginnings_given_up", counters.probes_given_up);
-        let mut forgotten = stats.object("forgotten");
-        forgotten.number("names", counters.forgotten.names);
-        forgotten.number("expected", counters.forgotten.expected);
-        forgotten.number("speakers", counters.forgotten.speakers);
-        forgotten.number("platforms", counters.forgotten.platforms);
+        let mut stats = object.object(key!("stats"));
+        stats.number(key!("packets"), counters.packets);
+        stats.number(key!("bytes"), counters.bytes);
+        stats.number(key!("packets_without_flow"), counters.without_flow);
+        stats.number(key!("flows"), counters.flows);
+        stats.number(key!("flows_given_up"), counters.flows_given_up);
+        stats.number(key!("beginnings_given_up"), counters.probes_given_up);
+        let mut forgotten = stats.object(key!("forgotten"));
+        forgotten.number(key!("names"), counters.forgotten.names);
+        forgotten.number(key!("expected"), counters.forgotten.expected);
+        forgotten.number(key!("speakers"), counters.forgotten.speakers);
+        forgotten.number(key!("platforms"), counters.forgotten.platforms);
         forgotten.end();
-        let mut anomalies = stats.object("anomalies");
+        let mut anomalies = stats.object(key!("anomalies"));
         for anomaly in crate::anomaly::Anomaly::ALL {
             let count = counters.anomalies[anomaly as usize];
             if count > 0 {
-                anomalies.number(anomaly.event(), count);
+                anomalies.count(anomaly.event(), count);
             }
         }
         anomalies.end();
         stats.end();
-        object.end();
-        self.line.push(b'\n');
+        object.end_line();
         self.pass_on(false);
     }
 
@@ -131,70 +129,68 @@ impl<W: Write> Sink for Eve<W> {
     fn flow(&mut self, flow: &Flow, catalogue: &Catalogue) {
         let Eve { line, today, file, sensor, .. } = self;
         let mut object = Object::new(line);
-        object.time("timestamp", flow.last, today);
-        object.plain("event_type", "flow");
+        object.time(key!("timestamp"), flow.last, today);
+        object.plain(key!("event_type"), "flow");
         about(&mut object, flow, file, sensor);
         let protocol = flow.names.as_ref().map_or(AppProto::Unknown, |names| names.protocol);
         let named = flow.naming.as_ref().map(|naming| (naming, catalogue.entry(naming.app)));
         match (protocol.as_str(), &named) {
-            (Some(protocol), _) => object.plain("app_proto", protocol),
+            (Some(protocol), _) => object.plain(key!("app_proto"), protocol),
             // A flow whose own bytes name it speaks just that.
             (None, Some((naming, entry))) if naming.confidence == model::Confidence::Payload => {
-                object.plain("app_proto", &entry.id);
+                object.plain(key!("app_proto"), &entry.id);
             }
             _ => {}
         }
-        let mut part = object.object("flow");
-        part.number("pkts_toserver", flow.packets[Way::ToServer.index()]);
-        part.number("pkts_toclient", flow.packets[Way::ToClient.index()]);
-        part.number("bytes_toserver", flow.bytes[Way::ToServer.index()]);
-        part.number("bytes_toclient", flow.bytes[Way::ToClient.index()]);
-        part.time("start", flow.first, today);
-        part.time("end", flow.last, today);
+        let mut part = object.object(key!("flow"));
+        part.number(key!("pkts_toserver"), flow.packets[Way::ToServer.index()]);
+        part.number(key!("pkts_toclient"), flow.packets[Way::ToClient.index()]);
+        part.number(key!("bytes_toserver"), flow.bytes[Way::ToServer.index()]);
+        part.number(key!("bytes_toclient"), flow.bytes[Way::ToClient.index()]);
+        part.time(key!("start"), flow.first, today);
+        part.time(key!("end"), flow.last, today);
         part.end();
         if let Some(names) = &flow.names {
             names_of(&mut object, names);
         }
         let platform = flow.platform.map(Platform::as_str);
         if let Some((naming, entry)) = named {
-            let mut im = object.object("im");
-            im.plain("application", &entry.id);
-            im.plain("category", entry.category.as_str());
-            im.plain("confidence", naming.confidence.as_str());
-            im.text("evidence", &naming.evidence);
+            let mut im = object.object(key!("im"));
+            im.plain(key!("application"), &entry.id);
+            im.plain(key!("category"), entry.category.as_str());
+            im.plain(key!("confidence"), naming.confidence.as_str());
+            im.text(key!("evidence"), &naming.evidence);
             if let Some(platform) = platform {
-                im.plain("platform", platform);
+                im.plain(key!("platform"), platform);
             }
             im.end();
         } else if let Some(by) = flow.candidates_by {
-            let mut im = object.object("im");
-            im.texts("candidates", flow.candidates.iter().map(|app| &*catalogue.entry(*app).id));
-            im.plain("confidence", by.as_str());
+            let mut im = object.object(key!("im"));
+            im.texts(key!("candidates"), flow.candidates.iter().map(|app| &*catalogue.entry(*app).id));
+            im.plain(key!("confidence"), by.as_str());
             if let Some(platform) = platform {
-                im.plain("platform", platform);
+                im.plain(key!("platform"), platform);
             }
             im.end();
         }
-        object.end();
-        line.push(b'\n');
+        object.end_line();
         self.pass_on(false);
     }
 
     fn anomaly(&mut self, event: &AnomalyEvent) {
         let Eve { line, today, file, sensor, .. } = self;
         let mut object = Object::new(line);
-        object.time("timestamp", event.time, today);
-        object.plain("event_type", "anomaly");
+        object.time(key!("timestamp"), event.time, today);
+        object.plain(key!("event_type"), "anomaly");
         match event.flow {
             Some(flow) => about(&mut object, flow, file, sensor),
             None => origin(&mut object, file, sensor),
         }
-        let mut anomaly = object.object("anomaly");
-        anomaly.text("type", event.anomaly.layer());
-        anomaly.text("event", event.anomaly.event());
+        let mut anomaly = object.object(key!("anomaly"));
+        anomaly.text(key!("type"), event.anomaly.layer());
+        anomaly.text(key!("event"), event.anomaly.event());
         anomaly.end();
-        object.end();
-        line.push(b'\n');
+        object.end_line();
         self.pass_on(false);
     }
 
@@ -206,49 +202,49 @@ impl<W: Write> Sink for Eve<W> {
 /// Where an event without a flow comes from.
 fn origin(object: &mut Object, file: &[u8], sensor: &[u8]) {
     if !file.is_empty() {
-        object.plain("pcap_filename", file);
+        object.plain(key!("pcap_filename"), file);
     }
-    object.plain("sensor", sensor);
+    object.plain(key!("sensor"), sensor);
 }
 
 /// Which flow an event is about.
 fn about(object: &mut Object, flow: &Flow, file: &[u8], sensor: &[u8]) {
     if !file.is_empty() {
-        object.plain("pcap_filename", file);
+        object.plain(key!("pcap_filename"), file);
     }
     let community = community::id(flow);
-    object.number("flow_id", community.flow_id);
-    object.plain("community_id", community.text);
-    object.plain("sensor", sensor);
-    object.numbers("vlan", flow.vlans.iter().filter(|vlan| **vlan != 0).map(|vlan| u64::from(*vlan)));
-    object.address("src_ip", flow.client.ip);
+    object.number(key!("flow_id"), community.flow_id);
+    object.plain(key!("community_id"), community.text);
+    object.plain(key!("sensor"), sensor);
+    object.numbers(key!("vlan"), flow.vlans.iter().filter(|vlan| **vlan != 0).map(|vlan| u64::from(*vlan)));
+    object.address(key!("src_ip"), flow.client.ip);
     let with_ports = matches!(flow.protocol, 6 | 17 | 132 | 136);
     if with_ports {
-        object.number("src_port", u64::from(flow.client.port));
+        object.number(key!("src_port"), u64::from(flow.client.port));
     }
-    object.address("dest_ip", flow.server.ip);
+    object.address(key!("dest_ip"), flow.server.ip);
     if with_ports {
-        object.number("dest_port", u64::from(flow.server.port));
+        object.number(key!("dest_port"), u64::from(flow.server.port));
     }
     if matches!(flow.protocol, 1 | 58) {
-        object.number("icmp_type", u64::from(flow.icmp.0));
-        object.number("icmp_code", u64::from(flow.icmp.1));
+        object.number(key!("icmp_type"), u64::from(flow.icmp.0));
+        object.number(key!("icmp_code"), u64::from(flow.icmp.1));
     }
     match flow.protocol {
-        1 => object.plain("proto", "ICMP"),
-        2 => object.plain("proto", "IGMP"),
-        6 => object.plain("proto", "TCP"),
-        17 => object.plain("proto", "UDP"),
-        47 => object.plain("proto", "GRE"),
-        50 => object.plain("proto", "ESP"),
-        58 => object.plain("proto", "IPv6-ICMP"),
-        132 => object.plain("proto", "SCTP"),
-        136 => object.plain("proto", "UDPLite"),
-        other => object.display("proto", other),
+        1 => object.plain(key!("proto"), "ICMP"),
+        2 => object.plain(key!("proto"), "IGMP"),
+        6 => object.plain(key!("proto"), "TCP"),
+        17 => object.plain(key!("proto"), "UDP"),
+        47 => object.plain(key!("proto"), "GRE"),
+        50 => object.plain(key!("proto"), "ESP"),
+        58 => object.plain(key!("proto"), "IPv6-ICMP"),
+        132 => object.plain(key!("proto"), "SCTP"),
+        136 => object.plain(key!("proto"), "UDPLite"),
+        other => object.plain(key!("proto"), other.to_string()),
     }
     if flow.tunnels > 0 {
-        let mut tunnel = object.object("tunnel");
-        tunnel.number("depth", u64::from(flow.tunnels));
+        let mut tunnel = object.object(key!("tunnel"));
+        tunnel.number(key!("depth"), u64::from(flow.tunnels));
         tunnel.end();
     }
 }
@@ -256,10 +252,10 @@ fn about(object: &mut Object, flow: &Flow, file: &[u8], sensor: &[u8]) {
 /// What hints gave, under the names that Suricata gives them.
 fn names_of(object: &mut Object, names: &crate::names::Names) {
     let part = match names.protocol {
-        AppProto::Tls | AppProto::Dtls | AppProto::Stun => "tls",
-        AppProto::Quic => "quic",
-        AppProto::Http | AppProto::Socks => "http",
-        AppProto::Dns | AppProto::Mdns => "dns",
+        AppProto::Tls | AppProto::Dtls | AppProto::Stun => key!("tls"),
+        AppProto::Quic => key!("quic"),
+        AppProto::Http | AppProto::Socks => key!("http"),
+        AppProto::Dns | AppProto::Mdns => key!("dns"),
         _ => return,
     };
     let said = names.sni.is_some()
@@ -273,31 +269,31 @@ fn names_of(object: &mut Object, names: &crate::names::Names) {
     }
     let mut object = object.object(part);
     if let Some(sni) = &names.sni {
-        object.text("sni", sni);
+        object.text(key!("sni"), sni);
     }
     if let Some(ja4) = &names.ja4 {
-        object.text("ja4", ja4);
+        object.text(key!("ja4"), ja4);
     }
     if !names.alpn.is_empty() {
-        object.texts("alpn", names.alpn.iter().map(|alpn| &**alpn));
+        object.texts(key!("alpn"), names.alpn.iter().map(|alpn| &**alpn));
     }
     if names.ech {
-        object.truth("ech", true);
+        object.truth(key!("ech"), true);
     }
     if !names.certificate.is_empty() {
-        object.texts("certificate_names", names.certificate.iter().map(|name| &**name));
+        object.texts(key!("certificate_names"), names.certificate.iter().map(|name| &**name));
     }
     if let Some(host) = &names.host {
-        object.text("hostname", host);
+        object.text(key!("hostname"), host);
     }
     if let Some(target) = &names.target {
-        object.text("url", target);
+        object.text(key!("url"), target);
     }
     if let Some(agent) = &names.user_agent {
-        object.text("http_user_agent", agent);
+        object.text(key!("http_user_agent"), agent);
     }
     if let Some(query) = &names.query {
-        object.text("rrname", query);
+        object.text(key!("rrname"), query);
     }
     object.end();
 }
