@@ -55,7 +55,14 @@ pub(crate) fn starts_ignoring_case(bytes: &[u8], word: &[u8]) -> bool {
 
 /// The lines of a text, without their ends (CRLF or LF). The last one may be cut short.
 pub(crate) fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    bytes.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+    let mut rest = Some(bytes);
+    std::iter::from_fn(move || {
+        let text = rest.take()?;
+        let end = memchr::memchr(b'\n', text);
+        rest = end.and_then(|end| text.get(end + 1..));
+        let line = end.and_then(|end| text.get(..end)).unwrap_or(text);
+        Some(line.strip_suffix(b"\r").unwrap_or(line))
+    })
 }
 
 /// The first line, when its end has come, and what follows it.

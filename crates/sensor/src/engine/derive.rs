@@ -168,10 +168,11 @@ impl Hints {
         if flow.server.port == 53
             && let Some(message) = client.get(2..).and_then(dns::read)
         {
-            take_query(flow, AppProto::Dns, &message);
-            learn_from_message(&message, flow, Way::ToServer, lore);
+            take_message(&message, AppProto::Dns, flow, Way::ToServer, lore);
             if let Some(message) = server.get(2..).and_then(dns::read) {
-                learn_from_message(&message, flow, Way::ToClient, lore);
+                if let Some(question) = message.question() {
+                    learn_from_message(&message, question.as_str(), flow, Way::ToClient, lore);
+                }
                 self.stage = Stage::Done;
             }
             return true;
@@ -326,8 +327,7 @@ impl Hints {
             && let Some(message) = dns::read(bytes)
         {
             let protocol = if multicast { AppProto::Mdns } else { AppProto::Dns };
-            take_query(flow, protocol, &message);
-            learn_from_message(&message, flow, way, lore);
+            take_message(&message, protocol, flow, way, lore);
             self.stage = Stage::Done;
             return true;
         }
@@ -440,17 +440,20 @@ fn take_request(names: &mut Names, request: &http::Request) {
     names.target = Some(String::from_utf8_lossy(target.get(..256).unwrap_or(target)).into());
 }
 
-fn take_query(flow: &mut Flow, protocol: AppProto, message: &dns::Message) {
+/// The first message of a flow.
+fn take_message(message: &dns::Message, protocol: AppProto, flow: &mut Flow, way: Way, lore: &mut Lore) {
     let names = names(flow, protocol);
-    if let Some(question) = message.question() {
-        names.query = Some(question.as_str().into());
-    }
+    let question = message.question();
+    names.query = question.as_ref().map(|question| question.as_str().into());
     if protocol == AppProto::Mdns {
         message.services(|service| {
             if names.services.len() < MOST_SERVICES {
                 names.services.push(service.into());
             }
         });
+    }
+    if let Some(question) = question {
+        learn_from_message(message, question.as_str(), flow, way, lore);
     }
 }
 
@@ -459,23 +462,23 @@ fn take_query(flow: &mut Flow, protocol: AppProto, message: &dns::Message) {
 pub(super) fn follow_dns(bytes: &[u8], flow: &mut Flow, way: Way, lore: &mut Lore, catalogue: &Catalogue) {
     let bytes = if flow.transport() == Transport::Tcp { bytes.get(2..).unwrap_or_default() } else { bytes };
     let Some(message) = dns::read(bytes) else { return };
-    learn_from_message(&message, flow, way, lore);
+    let Some(question) = message.question() else { return };
+    let question = question.as_str();
+    learn_from_message(&message, question, flow, way, lore);
     if flow.naming.is_none()
-        && let Some(question) = message.question()
-        && let Some(app) = catalogue.by_host(question.as_str())
+        && let Some(app) = catalogue.by_host(question)
     {
-        let evidence = format!("DNS query {}", question.as_str()).into();
+        let evidence = format!("DNS query {question}").into();
         flow.naming = Some(Naming { app, confidence: model::Confidence::Dns, evidence });
         if let Some(names) = &mut flow.names {
-            names.query = Some(question.as_str().into());
+            names.query = Some(question.into());
         }
     }
 }
 
 /// Questions are kept until they are answered; an answer that nobody asked for teaches nothing.
-fn learn_from_message(message: &dns::Message, flow: &mut Flow, way: Way, lore: &mut Lore) {
-    let Some(question) = message.question() else { return };
-    let asked = (message.id(), digest(question.as_str()));
+fn learn_from_message(message: &dns::Message, question: &str, flow: &mut Flow, way: Way, lore: &mut Lore) {
+    let asked = (message.id(), digest(question));
     let Some(names) = flow.names.as_mut().filter(|names| names.protocol == AppProto::Dns) else { return };
     if !message.is_response() {
         if way == Way::ToServer && !names.asked.contains(&asked) {
@@ -487,7 +490,7 @@ fn learn_from_message(message: &dns::Message, flow: &mut Flow, way: Way, lore: &
         message.addresses(|address| {
             if left > 0 {
                 left -= 1;
-                lore.learn_name(flow.client.ip, address, question.as_str());
+                lore.learn_name(flow.client.ip, address, question);
             }
         });
     }

@@ -31,6 +31,14 @@ impl Name {
         if self.length > 0 {
             self.push(b'.')?;
         }
+        // Nearly all labels stand for themselves.
+        if label.iter().all(|byte| matches!(byte, b'-' | b'0'..=b'9' | b'A'..=b'Z' | b'_' | b'a'..=b'z')) {
+            let place = self.bytes.get_mut(self.length..self.length + label.len())?;
+            place.copy_from_slice(label);
+            place.make_ascii_lowercase();
+            self.length += label.len();
+            return Some(());
+        }
         for &byte in label {
             match byte {
                 b'.' | b'\\' => {

@@ -29,7 +29,7 @@ pub(super) fn fingerprint(hello: &Hello) -> Box<str> {
     print.extend([first, last, '_']);
 
     ciphers.sort_unstable();
-    let mut list = String::with_capacity(5 * (ciphers.len() + extensions.len()) + hello.signatures.len() * 3);
+    let mut list = Vec::with_capacity(5 * (ciphers.len() + extensions.len()) + hello.signatures.len() * 3);
     push_hex(&mut list, ciphers.iter().copied());
     push_hash(&mut print, &list);
 
@@ -40,7 +40,7 @@ pub(super) fn fingerprint(hello: &Hello) -> Box<str> {
     push_hex(&mut list, extensions.iter().copied());
     let mut signatures = u16s(hello.signatures).filter(|signature| !is_grease(*signature)).peekable();
     if !extensions.is_empty() && signatures.peek().is_some() {
-        list.push('_');
+        list.push(b'_');
         push_hex(&mut list, signatures);
     }
     push_hash(&mut print, &list);
@@ -85,23 +85,24 @@ fn digit(value: u8) -> char {
 }
 
 /// Four hexadecimal digits each, with commas between.
-fn push_hex(list: &mut String, values: impl Iterator<Item = u16>) {
-    for (index, value) in values.enumerate() {
-        if index > 0 {
-            list.push(',');
-        }
-        let [high, low] = value.to_be_bytes();
-        list.extend([digit(high >> 4), digit(high), digit(low >> 4), digit(low)]);
+fn push_hex(list: &mut Vec<u8>, values: impl Iterator<Item = u16>) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u16, shift: u16| DIGITS[usize::from(value >> shift & 0x0f)];
+    for value in values {
+        list.extend_from_slice(&[digit(value, 12), digit(value, 8), digit(value, 4), digit(value, 0), b',']);
+    }
+    if list.last() == Some(&b',') {
+        list.pop();
     }
 }
 
 /// The first twelve hexadecimal digits of the list's SHA-256; zeros for an empty list.
-fn push_hash(print: &mut String, list: &str) {
+fn push_hash(print: &mut String, list: &[u8]) {
     if list.is_empty() {
         print.push_str("000000000000");
         return;
     }
-    for byte in digest(&SHA256, list.as_bytes()).as_ref().iter().take(6) {
+    for byte in digest(&SHA256, list).as_ref().iter().take(6) {
         print.extend([digit(byte >> 4), digit(*byte)]);
     }
 }
