@@ -320,6 +320,11 @@ impl Mind {
         }
     }
 
+    /// Whether a flow speaks QUIC, and nothing that it said has named it.
+    pub(super) fn nameless_quic(&self, flow: &Flow) -> bool {
+        flow.names.as_ref().is_some_and(|names| names.protocol == AppProto::Quic) && !self.specific(flow)
+    }
+
     fn specific(&self, flow: &Flow) -> bool {
         flow.naming.as_ref().is_some_and(|naming| !self.catalogue.entry(naming.app).generic)
     }

@@ -227,13 +227,19 @@ impl Worker {
         let answered = way == Way::ToClient && flow.packets[1] == 0;
         flow.packets[way.index()] += 1;
         flow.bytes[way.index()] += u64::from(packet.wire_len);
+        let mut again = false;
         if decoded.tcp.is_none() && flow.odd_ttl(way, decoded.ttl) {
             odd.add(Anomaly::LowTtl);
+            again = way == Way::ToServer && !flow.anomalies.has(Anomaly::LowTtl);
+        }
+        let waiting = flow.probe.is_some();
+        if again {
+            self.hear_again(place);
         }
         if !ignored && with_ports {
             if decoded.payload_len > 0 {
                 self.payload(place, way, decoded, believed, &mut odd);
-            } else if flow.probe.is_some() {
+            } else if waiting {
                 self.acknowledged(place, way, decoded);
             }
         }
@@ -329,6 +335,17 @@ impl Worker {
                 true => self.pool.spare(probe),
                 false => self.pool.give_back(probe),
             }
+        }
+    }
+
+    /// The first QUIC hello may not have got as far as the server: whoever has no name by it is listened to anew,
+    /// once.
+    #[cold]
+    fn hear_again(&mut self, place: Place) {
+        let Some(flow) = self.table.get_mut(place).filter(|flow| self.mind.nameless_quic(flow)) else { return };
+        flow.decided = false;
+        if let Some(probe) = flow.probe.take() {
+            self.pool.give_back(probe);
         }
     }
 

@@ -292,6 +292,39 @@ fn forged_syns_before_and_after_the_handshake_hide_nothing() {
     assert!(found(&reset).anomalies.contains(&Anomaly::LowTtl));
 }
 
+/// A client's first datagram of Google's QUIC before TLS, whose hello is in the clear.
+fn google_hello(connection: u8, host: &str) -> Vec<u8> {
+    let mut hello = b"CHLO\x02\0\0\0PAD\0".to_vec();
+    hello.extend(300_u32.to_le_bytes());
+    hello.extend(b"SNI\0");
+    hello.extend((300 + host.len() as u32).to_le_bytes());
+    hello.extend([b'-'; 300]);
+    hello.extend(host.as_bytes());
+    let mut packet = vec![0x09];
+    packet.extend([connection; 8]);
+    packet.extend(b"Q043\x01");
+    packet.extend([0xee; 12]);
+    packet.extend([0xa0, 1]);
+    packet.extend((hello.len() as u16).to_be_bytes());
+    packet.extend(hello);
+    packet.extend([0; 30]);
+    packet
+}
+
+#[test]
+fn a_hello_that_does_not_get_far_hides_no_other() {
+    let frame = |ttl, connection, host: &str| {
+        ethernet(0x0800, &ipv4(17, CLIENT, SERVER, ttl, &udp(50_000, 443, &google_hello(connection, host))))
+    };
+    let decoy = frame(3, 1, "www.example.org");
+    let real = frame(64, 2, "mmg.whatsapp.net");
+    for frames in [vec![decoy.clone(), real.clone()], vec![decoy.clone(), decoy, real.clone(), real]] {
+        let seen = sense(&frames, Limits::default());
+        assert!(seen.evidence("whatsapp").contains("mmg.whatsapp.net"));
+        assert_eq!(seen.anomalies, [Anomaly::LowTtl]);
+    }
+}
+
 #[test]
 fn a_new_connection_of_which_one_side_is_seen_begins_anew() {
     let mut first = Session::open(1000);
