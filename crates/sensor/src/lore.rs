@@ -68,9 +68,9 @@ impl Lore {
         }
     }
 
-    /// Moves the clock.
+    /// Sets the clock.
     pub fn at(&mut self, now: Nanos) {
-        self.now = self.now.max(now);
+        self.now = now;
         self.platforms.at(now);
     }
 

@@ -65,8 +65,10 @@ struct Worker {
     mind: Mind,
     pool: Pool,
     now: Nanos,
-    /// A time far ahead that one packet bore.
-    ahead: Option<Ahead>,
+    /// Another packet has borne the clock out.
+    sure: bool,
+    /// A time far off that one packet bore.
+    far: Option<Far>,
     /// Events without a flow that were told in the current minute, by kind.
     told: [u8; Anomaly::ALL.len()],
     minute: u64,
@@ -75,8 +77,8 @@ struct Worker {
     counters: Counters,
 }
 
-/// A time far ahead: another packet has to bear it out.
-struct Ahead {
+/// A time far off: another packet has to bear it out.
+struct Far {
     time: Nanos,
     /// The flow of the packet that bore it, with its serial: should the time be right, it was heard then.
     flow: Option<(Place, u64)>,
@@ -93,7 +95,8 @@ impl Sensor {
                 limits,
                 pool: Pool::default(),
                 now: 0,
-                ahead: None,
+                sure: false,
+                far: None,
                 told: [0; Anomaly::ALL.len()],
                 minute: 0,
                 let_go: false,
@@ -111,10 +114,10 @@ impl Sensor {
         let mut odd = Anomalies::default();
         let mut seen = None;
         self.decoder.decode(packet, &mut odd, |decoded| seen = Some(worker.see(packet, decoded, sink)));
-        if let (Some(place), Some(ahead)) = (seen, &mut worker.ahead)
-            && ahead.time == packet.time
+        if let (Some(place), Some(far)) = (seen, &mut worker.far)
+            && far.time == packet.time
         {
-            ahead.flow = worker.table.get_mut(place).map(|flow| (place, flow.serial));
+            far.flow = worker.table.get_mut(place).map(|flow| (place, flow.serial));
         }
         if std::mem::take(&mut worker.let_go) {
             let mut full = Anomalies::default();
@@ -154,30 +157,37 @@ impl Sensor {
 }
 
 impl Worker {
-    /// Moves the clock, and ends what has been silent for too long. Time never runs backwards here, whatever
-    /// a capture says, and no packet alone moves it by days.
+    /// Moves the clock, and ends what has been silent for too long. Time does not run backwards here, whatever
+    /// a capture says, and no packet alone moves it by days; only the first packet's time gives way to that of two
+    /// others.
     fn tick(&mut self, time: Nanos, sink: &mut impl Sink) {
-        if time <= self.now {
+        if time <= self.now && (self.sure || self.now - time <= DAY) {
+            self.sure = true;
             return;
         }
-        let borne_out = |ahead: &Ahead| time.abs_diff(ahead.time) <= DAY;
-        if self.now > 0 && time - self.now > DAY && !self.ahead.as_ref().is_some_and(borne_out) {
-            self.ahead = Some(Ahead { time, flow: None });
+        let borne_out = |far: &Far| time.abs_diff(far.time) <= DAY;
+        let first = self.now == 0;
+        if !first && time.abs_diff(self.now) > DAY && !self.far.as_ref().is_some_and(borne_out) {
+            self.far = Some(Far { time, flow: None });
             let mut odd = Anomalies::default();
             odd.add(Anomaly::TimeJump);
             self.odd_packet(odd, time, sink);
             return;
         }
-        let ahead = self.ahead.take().filter(borne_out);
-        if let Some((place, serial)) = ahead.and_then(|ahead| ahead.flow)
+        let far = self.far.take().filter(borne_out);
+        if let Some((place, serial)) = far.and_then(|far| far.flow)
             && let Some(flow) = self.table.get_mut(place).filter(|flow| flow.serial == serial)
         {
             flow.heard = flow.last.min(time);
         }
+        let back = time < self.now;
         let crossed = time / 1_000_000_000 != self.now / 1_000_000_000;
+        self.sure = !first;
         self.now = time;
         self.mind.lore.at(time);
-        if crossed {
+        if back {
+            self.table.start_over(time, &self.limits);
+        } else if crossed {
             while let Some(place) = self.table.expired(time, &self.limits) {
                 self.end(place, sink);
             }

@@ -415,6 +415,24 @@ fn a_clock_that_is_behind_or_far_ahead_ends_flows_in_their_time() {
     assert_eq!(see(later + second, 5, &mut seen), 1, "the old one has ended, the new one has not");
 }
 
+#[test]
+fn a_first_packet_from_the_future_does_not_stop_the_clock() {
+    let base = 1_700_000_000_000_000_000_u64;
+    let second = 1_000_000_000_u64;
+    let datagram = |host: u8| ethernet(0x0800, &ipv4(17, [10, 7, 0, host].into(), SERVER, 64, &udp(5000, 6000, b"x")));
+    let mut sensor = crate::engine::Sensor::new(Limits::default(), crate::apps::Catalogue::bundled());
+    let mut seen = Seen::default();
+    let mut live = Vec::new();
+    // Then one from the past; and from where two agree, time goes on.
+    for (time, host) in [(2 * base, 1), (second, 2), (base, 3), (base + second, 4), (base + 300 * second, 5)] {
+        let (link, data) = (crate::capture::LinkType::ETHERNET, datagram(host));
+        sensor.packet(&crate::capture::Packet { time, link, wire_len: data.len() as u32, data: &data }, &mut seen);
+        live.push(sensor.live_flows());
+    }
+    assert_eq!(live, [1, 2, 3, 4, 1]);
+    assert!(seen.anomalies.contains(&Anomaly::TimeJump));
+}
+
 /// A DNS message about `web.whatsapp.com`, perhaps with the answer that it is at [`SERVER`].
 fn about_whatsapp(id: u16, answer: bool) -> Vec<u8> {
     let mut message = id.to_be_bytes().to_vec();

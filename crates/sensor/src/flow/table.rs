@@ -199,6 +199,18 @@ impl Table {
         choice.map(|(_, _, place)| Place(place))
     }
 
+    /// The clock was wrong up to now. Every flow counts as heard at this time.
+    pub(crate) fn start_over(&mut self, now: Nanos, limits: &Limits) {
+        self.swept = now / SECOND;
+        for place in self.all() {
+            if let Some(flow) = self.get_mut(place) {
+                flow.heard = now;
+                let deadline = now.saturating_add(flow.patience(limits));
+                self.schedule(place.0, deadline, now);
+            }
+        }
+    }
+
     /// Every flow, in the order of first packets.
     pub(crate) fn all(&self) -> Vec<Place> {
         let live = self.slots.iter().enumerate();

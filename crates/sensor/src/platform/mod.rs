@@ -103,9 +103,9 @@ impl Platforms {
         Platforms { now: 0, claims: Bounded::new(most) }
     }
 
-    /// Moves the clock.
+    /// Sets the clock.
     pub fn at(&mut self, now: Nanos) {
-        self.now = self.now.max(now);
+        self.now = now;
     }
 
     /// The device at this address runs one of these.
