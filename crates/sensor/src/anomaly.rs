@@ -4,6 +4,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Anomaly {
+    /// Frames of a link type that is not read.
+    LinkTypeUnknown,
     /// A header is cut off or its lengths can't be.
     HeaderTruncated,
     /// IP length disagrees with what was on the wire.
@@ -54,7 +56,8 @@ pub enum Anomaly {
 
 impl Anomaly {
     /// Every kind, in the order of their bits.
-    pub const ALL: [Anomaly; 23] = [
+    pub const ALL: [Anomaly; 24] = [
+        Anomaly::LinkTypeUnknown,
         Anomaly::HeaderTruncated,
         Anomaly::IpLength,
         Anomaly::OptionsMalformed,
@@ -99,6 +102,7 @@ impl Anomaly {
     /// EVE's `anomaly.event`.
     pub fn event(self) -> &'static str {
         match self {
+            Anomaly::LinkTypeUnknown => "link_type_unknown",
             Anomaly::HeaderTruncated => "header_truncated",
             Anomaly::IpLength => "ip_length",
             Anomaly::OptionsMalformed => "options_malformed",

@@ -8,18 +8,13 @@ pub(super) const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
 
 /// Frames by link type (<https://www.tcpdump.org/linktypes.html>). `None` where no IP can be inside.
-pub(super) fn frame(link: LinkType, bytes: &[u8]) -> Option<Next<'_>> {
+pub(super) fn frame<'a>(link: LinkType, bytes: &'a [u8], odd: &mut Anomalies) -> Option<Next<'a>> {
     match link.0 {
         1 => Some(Next::Ether(be16(bytes, 12)?, bytes.get(14..)?)),
         // NULL and LOOP: the address family in somebody's byte order, which IP's version tells better.
         0 | 108 => Some(Next::Ip(bytes.get(4..)?)),
         12 | 14 | 101 | 228 | 229 => Some(Next::Ip(bytes)),
-        // PPP, in HDLC framing or without.
-        9 | 50 => match bytes {
-            [0xff, 0x03, rest @ ..] => ppp_frame(rest),
-            [0x0f | 0x8f, 0x00, rest @ ..] => Some(Next::Ether(be16(rest, 0)?, rest.get(2..)?)),
-            _ => ppp_frame(bytes),
-        },
+        9 | 50 => ppp_link(bytes),
         51 => Some(Next::Ether(0x8864, bytes)),
         // Cisco HDLC.
         104 => Some(Next::Ether(be16(bytes, 2)?, bytes.get(4..)?)),
@@ -39,7 +34,10 @@ pub(super) fn frame(link: LinkType, bytes: &[u8]) -> Option<Next<'_>> {
         }
         239 => nflog(bytes),
         276 => Some(Next::Ether(be16(bytes, 0)?, bytes.get(20..)?)),
-        _ => None,
+        _ => {
+            odd.add(Anomaly::LinkTypeUnknown);
+            None
+        }
     }
 }
 
@@ -74,6 +72,15 @@ pub(super) fn ether<'a>(kind: u16, bytes: &'a [u8], around: &mut Around, odd: &m
             _ => None,
         },
         _ => None,
+    }
+}
+
+/// PPP, in HDLC framing or without.
+pub(super) fn ppp_link(bytes: &[u8]) -> Option<Next<'_>> {
+    match bytes {
+        [0xff, 0x03, rest @ ..] => ppp_frame(rest),
+        [0x0f | 0x8f, 0x00, rest @ ..] => Some(Next::Ether(be16(rest, 0)?, rest.get(2..)?)),
+        _ => ppp_frame(bytes),
     }
 }
 

@@ -186,7 +186,7 @@ fn plain<'a>(packet: &Packet<'a>, odd: &mut Anomalies) -> Option<(ip::Header, &'
 fn step_through<'a>(mut next: Next<'a>, around: &mut Around, odd: &mut Anomalies) -> Step<'a> {
     loop {
         let step = match next {
-            Next::Link(link, bytes) => link::frame(link, bytes),
+            Next::Link(link, bytes) => link::frame(link, bytes, odd),
             Next::Ether(kind, bytes) => link::ether(kind, bytes, around, odd),
             Next::Ppp(protocol, bytes) => link::ppp(protocol, bytes),
             Next::Mpls(bytes) => link::mpls(bytes),

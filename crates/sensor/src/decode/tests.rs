@@ -46,6 +46,12 @@ fn over_ip(protocol: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn a_link_type_that_is_not_read_is_said() {
+    let seen = inside(9999, <[u8]>::to_vec);
+    assert_eq!((seen.flows.len(), seen.anomalies[0]), (0, Anomaly::LinkTypeUnknown));
+}
+
+#[test]
 fn link_layers() {
     found(1, |ip| ethernet(0x0800, ip));
     found(101, <[u8]>::to_vec);

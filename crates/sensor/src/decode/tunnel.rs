@@ -31,7 +31,7 @@ fn gre(bytes: &[u8], missing: usize) -> Option<Next<'_>> {
     let has = |bit: u16| usize::from(flags & bit != 0) * 4;
     if flags & 7 == 1 {
         let rest = bytes.get(8 + has(0x1000) + has(0x0080)..)?;
-        return if protocol == 0x880b { checked(link::frame(LinkType(9), rest)?) } else { None };
+        return if protocol == 0x880b { checked(link::ppp_link(rest)?) } else { None };
     }
     // Source routing (deprecated) has a length of its own.
     if flags & 7 != 0 || flags & 0x4000 != 0 {
