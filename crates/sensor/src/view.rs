@@ -50,7 +50,7 @@ impl Way {
     }
 }
 
-/// One packet with payload, among the first of its flow.
+/// One packet with payload, among the first of its flow; tiny TCP segments that follow each other are one piece.
 #[derive(Clone, Copy, Debug)]
 pub struct Piece {
     /// Which way it went.

@@ -18,6 +18,9 @@ const MOST_SEGMENTS: u32 = 600;
 const ENOUGH: usize = 2048;
 /// How far the beginning of a named TCP stream is watched for contradictions, in bytes a direction.
 const WATCHED: u32 = 2048;
+/// Segments of one direction that make no more than this many bytes together count as one: patience is measured in
+/// pieces, and must not run out because somebody cuts finely.
+const FINE: u32 = 24;
 /// Segments after which watching ends.
 const MOST_WATCHED: u32 = 64;
 
@@ -113,8 +116,12 @@ impl Probe {
             beginning.pieces.push(piece);
             return true;
         };
-        if room {
-            beginning.pieces.push(piece);
+        match beginning.pieces.last_mut() {
+            Some(before) if before.way == way && before.len.saturating_add(piece.len) <= FINE => {
+                before.len += piece.len
+            }
+            _ if room => beginning.pieces.push(piece),
+            _ => {}
         }
         let stream = &mut beginning.streams[way.index()];
         if let (false, Some(syn)) = (stream.anchored(), flow.tcp.syn(way)) {

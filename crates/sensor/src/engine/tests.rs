@@ -42,6 +42,17 @@ fn segments_of_any_size_and_order_are_read() {
 }
 
 #[test]
+fn cutting_finely_tires_no_classifier() {
+    for size in [1, 3, 12] {
+        let mut session = Session::open(1000);
+        let (asked, answered) = (b"VER 1 MSNP18 MSNP17 CVR0\r\n", b"VER 1 MSNP18\r\n");
+        asked.chunks(size).for_each(|part| _ = session.client(part));
+        answered.chunks(size).for_each(|part| _ = session.server(part));
+        assert_eq!(sense(&session.frames(), Limits::default()).evidence("msn"), "MSN Messenger commands");
+    }
+}
+
+#[test]
 fn data_on_the_syn_is_read_once() {
     let mut session = Session::open(1000);
     session.steps[0].payload = BOT.to_vec();
