@@ -1,7 +1,7 @@
 //! KakaoTalk's LOCO: plain packets with a method in words, or the handshake of the enciphered ones.
 
 use super::{Classifier, Inside, Opinion, Over};
-use crate::bytes::{array, le16, le32};
+use crate::bytes::{array, byte, le16, le32};
 use crate::view::{FlowView, Way};
 
 pub(super) const CLASSIFIER: Classifier = Classifier {
@@ -14,17 +14,16 @@ pub(super) const CLASSIFIER: Classifier = Classifier {
     follow: None,
 };
 
-/// Methods of connections' first packets.
-const METHODS: &[&[u8]] =
-    &[b"CHECKIN", b"LOGINLIST", b"BUYCS", b"GETCONF", b"BOOKING", b"TICKET", b"NCHATLIST", b"PING", b"MSG", b"WRITE"];
+/// Of a plain packet.
+const HEADER: usize = 22;
 
 fn classify(view: &FlowView) -> Opinion {
     let stream = view.first(Way::ToServer);
-    if stream.len() < 22 {
-        return if view.last || view.midstream { Opinion::No } else { Opinion::NeedMore };
-    }
-    if plain(stream) {
+    if plain(stream) || plain(view.first(Way::ToClient)) {
         return Opinion::payload("kakaotalk", "LOCO packet");
+    }
+    if stream.len() < HEADER + 4 {
+        return if view.last || view.midstream { Opinion::No } else { Opinion::NeedMore };
     }
     // Handshake: length of the enciphered key (256), kind of key, kind of cipher; then frames.
     let handshake = le32(stream, 0) == Some(256)
@@ -59,13 +58,17 @@ fn named() -> Opinion {
     Opinion::payload("kakaotalk", "LOCO handshake and frames")
 }
 
-/// Number, status, method (11 bytes, padded with zeroes), kind and length of the body.
+/// Number, status, method (11 bytes, padded with zeroes), kind and length of the body; then the body, which is BSON and
+/// begins with that length itself.
 fn plain(stream: &[u8]) -> bool {
     let Some(name) = array::<11>(stream, 6) else { return false };
-    let method = METHODS.iter().any(|method| {
-        name.strip_prefix(*method).is_some_and(|padding| padding.iter().all(|&byte| byte == 0)) && !method.is_empty()
-    });
-    method && le16(stream, 4) == Some(0) && le32(stream, 18).is_some_and(|length| length < 0x1_0000)
+    let letters = name.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
+    letters >= 3
+        && name.iter().skip(letters).all(|&byte| byte == 0)
+        && le16(stream, 4) == Some(0)
+        && byte(stream, 17) == Some(0)
+        && le32(stream, 18)
+            .is_some_and(|length| (5..0x10_0000).contains(&length) && le32(stream, HEADER) == Some(length))
 }
 
 #[cfg(test)]

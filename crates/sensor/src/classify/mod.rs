@@ -14,6 +14,7 @@ mod irc;
 mod kakaotalk;
 mod line;
 mod megaco;
+mod mrim;
 mod msn;
 mod msrp;
 mod mumble;
@@ -36,6 +37,7 @@ mod viber;
 mod web;
 mod wechat;
 mod whatsapp;
+mod xfire;
 mod xmpp;
 mod yahoo;
 mod zoom;
@@ -223,6 +225,8 @@ pub static CLASSIFIERS: &[Classifier] = &[
     snapchat::CLASSIFIER,
     bfcp::CLASSIFIER,
     gadu_gadu::CLASSIFIER,
+    mrim::CLASSIFIER,
+    xfire::CLASSIFIER,
     line::CLASSIFIER,
     threema::CLASSIFIER,
     imo::CLASSIFIER,

@@ -30,7 +30,7 @@ const EPHEMERAL: u8 = 0x0a;
 fn classify(view: &FlowView) -> Opinion {
     let stream = view.first(Way::ToServer);
     match stream.get(..2) {
-        Some(b"WA" | b"ED") if !view.midstream => {}
+        Some(b"WA" | b"ED") => {}
         None if !view.last => return Opinion::NeedMore,
         _ => return Opinion::No,
     }
@@ -105,7 +105,11 @@ mod tests {
         new.extend([7; 32]);
         assert_eq!(Talk::tcp().client(&new[..15]).ask(&CLASSIFIER), Opinion::NeedMore, "the prologue is to come");
         assert_eq!(Talk::tcp().client(&new).named(&CLASSIFIER), Some("whatsapp"));
-        assert_eq!(Talk::tcp().midstream().client(&new).named(&CLASSIFIER), None);
+        assert_eq!(
+            Talk::tcp().midstream().client(&new).named(&CLASSIFIER),
+            Some("whatsapp"),
+            "its SYN was not captured"
+        );
     }
 
     #[test]

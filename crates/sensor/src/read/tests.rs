@@ -349,9 +349,11 @@ const NOT_CAPTURED: &[(&str, &str)] = &[
     ("aimini-udp", GONE),
     ("ares", GONE),
     ("kontiki", GONE),
+    ("mrim", GONE),
     ("skype-peer", GONE),
     ("television-tcp", GONE),
     ("television-udp", GONE),
+    ("xfire", GONE),
 ];
 
 #[test]
