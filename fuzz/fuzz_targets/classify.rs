@@ -115,6 +115,7 @@ fuzz_target!(|bytes: &[u8]| {
                 catalogue,
                 midstream: transport == Transport::Tcp && marks & MIDSTREAM != 0,
                 last: marks & LAST != 0 && count + 1 == ends.len(),
+                heard: pieces.len(),
                 pieces: &pieces[..=count],
                 bytes: [&kept[0][..end[0]], &kept[1][..end[1]]],
             };

@@ -259,6 +259,7 @@ fn classifiers(c: &mut Criterion) {
                 catalogue: Catalogue::bundled(),
                 midstream: false,
                 last: false,
+                heard: shown,
                 pieces: &pieces[..shown],
                 bytes: kept,
             };

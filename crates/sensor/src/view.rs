@@ -50,7 +50,7 @@ impl Way {
     }
 }
 
-/// One packet with payload, among the first of its flow; tiny TCP segments that follow each other are one piece.
+/// One packet with payload, among the first of its flow.
 #[derive(Clone, Copy, Debug)]
 pub struct Piece {
     /// Which way it went.
@@ -83,6 +83,9 @@ pub struct FlowView<'a> {
     pub midstream: bool,
     /// Nothing more will come: the budget is spent or the flow has ended. `NeedMore` now means No.
     pub last: bool,
+    /// How much was heard so far, which is what patience is measured in: datagrams (UDP); segments, where those of one
+    /// direction in a row that are small count as one (TCP).
+    pub heard: usize,
     /// The first packets with payload, in the order they came, both ways.
     pub pieces: &'a [Piece],
     /// TCP: the contiguous beginning of the stream; UDP: the kept datagrams back to back. By [`Way::index`].

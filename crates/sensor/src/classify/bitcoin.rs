@@ -66,7 +66,7 @@ fn classify(view: &FlowView) -> Opinion {
             None => {}
         }
     }
-    if waits && view.pieces.len() < 4 { Opinion::NeedMore } else { Opinion::No }
+    if waits && view.heard < 4 { Opinion::NeedMore } else { Opinion::No }
 }
 
 /// The command: small letters and digits, then nulls; with a length that nodes take.

@@ -44,7 +44,7 @@ fn classify_tcp(view: &FlowView) -> Opinion {
         if is_nano(bytes) && nano_size(bytes).is_some_and(|size| bytes.len() >= size) {
             return Opinion::payload("nano", "Nano message");
         }
-        waits |= !bytes.is_empty() && (LEVIN.starts_with(bytes) || (is_nano(bytes) && view.pieces.len() < 4));
+        waits |= !bytes.is_empty() && (LEVIN.starts_with(bytes) || (is_nano(bytes) && view.heard < 4));
     }
     if waits { Opinion::NeedMore } else { Opinion::No }
 }
@@ -163,7 +163,7 @@ fn mining(view: &FlowView) -> Opinion {
             return Opinion::payload("mining", "Stratum, Ethereum's dialect");
         }
     }
-    if json && view.pieces.len() < 8 { Opinion::NeedMore } else { Opinion::No }
+    if json && view.heard < 8 { Opinion::NeedMore } else { Opinion::No }
 }
 
 /// Whether somebody logs in as a wallet: a long word of letters and digits, perhaps with more after it.

@@ -74,7 +74,7 @@ fn classify_tcp(view: &FlowView) -> Opinion {
             return Opinion::payload(ID, "Direct Connect commands");
         }
     }
-    if begun && view.pieces.len() < 6 { Opinion::NeedMore } else { Opinion::No }
+    if begun && view.heard < 6 { Opinion::NeedMore } else { Opinion::No }
 }
 
 /// ADC's first message: who, SUP, and features added.

@@ -46,7 +46,7 @@ fn classify(view: &FlowView) -> Opinion {
     if sound >= 3 {
         return Opinion::behaviour("discord", "voice like Discord's: port, payload type, low source numbers");
     }
-    if (waiting || sound > 0) && !view.last && view.pieces.len() < 6 { Opinion::NeedMore } else { Opinion::No }
+    if (waiting || sound > 0) && !view.last && view.heard < 6 { Opinion::NeedMore } else { Opinion::No }
 }
 
 /// The ports of voice servers.

@@ -81,7 +81,7 @@ fn classify_tcp(view: &FlowView) -> Opinion {
     if framed == 2 {
         return Opinion::payload(ID, "eDonkey messages");
     }
-    if view.pieces.len() < 8 { Opinion::NeedMore } else { Opinion::No }
+    if view.heard < 8 { Opinion::NeedMore } else { Opinion::No }
 }
 
 /// Whether this is a hello to another client, its answer, or a login to a server: the user's hash (clients'
@@ -146,7 +146,7 @@ fn classify_udp(view: &FlowView) -> Opinion {
             Shape::Wrong => return Opinion::No,
         }
     }
-    if view.pieces.len() < 6 { Opinion::NeedMore } else { Opinion::No }
+    if view.heard < 6 { Opinion::NeedMore } else { Opinion::No }
 }
 
 /// What a datagram looks like.

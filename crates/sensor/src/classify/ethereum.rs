@@ -151,14 +151,14 @@ fn classify_tcp(view: &FlowView) -> Opinion {
         return Opinion::No;
     }
     let (Some(x), Some(y)) = (array::<32>(asked, at), array::<32>(asked, at + 32)) else {
-        return if view.pieces.len() < 6 { Opinion::NeedMore } else { Opinion::No };
+        return if view.heard < 6 { Opinion::NeedMore } else { Opinion::No };
     };
     if !is_point(&x, &y) {
         return Opinion::No;
     }
     match said == size {
         true => Opinion::payload(ID, "RLPx key exchange"),
-        false if view.pieces.len() < 6 => Opinion::NeedMore,
+        false if view.heard < 6 => Opinion::NeedMore,
         false => Opinion::No,
     }
 }

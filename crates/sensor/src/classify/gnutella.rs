@@ -51,6 +51,11 @@ fn classify_tcp(view: &FlowView) -> Opinion {
     let asked = view.first(Way::ToServer);
     for bytes in [asked, view.first(Way::ToClient)] {
         if bytes.starts_with(b"GNUTELLA CONNECT/0.") || bytes.starts_with(b"GNUTELLA/0.") {
+            // Its headers say which network.
+            let ended = |end| memchr::memmem::find(bytes, end).is_some();
+            if !view.last && bytes.len() < 2048 && !ended(&b"\r\n\r\n"[..]) && !ended(b"\n\n") {
+                return Opinion::NeedMore;
+            }
             return Opinion::payload(network(bytes), "Gnutella handshake");
         }
         let guided = |rest: &[u8]| rest.iter().take_while(|byte| byte.is_ascii_hexdigit()).count() == 32;
@@ -73,7 +78,7 @@ fn classify_tcp(view: &FlowView) -> Opinion {
     }
     let waits =
         asked.len() < 48 && [&b"GNUTELLA CONNECT"[..], b"GIV ", b"PUSH "].iter().any(|word| is_begun(asked, word));
-    if waits || (view.midstream && view.pieces.len() < 6) { Opinion::NeedMore } else { Opinion::No }
+    if waits || (view.midstream && view.heard < 6) { Opinion::NeedMore } else { Opinion::No }
 }
 
 /// Whether the bytes are the word, as far as they have come.
@@ -128,7 +133,7 @@ fn classify_udp(view: &FlowView) -> Opinion {
         return Opinion::payload(FIRST, "Gnutella DHT");
     }
     if len < HEADER || !is_header(bytes) || le32(bytes, 19).map(|length| length as usize + HEADER) != Some(len) {
-        return if view.pieces.len() < 4 && len >= HEADER { Opinion::NeedMore } else { Opinion::No };
+        return if view.heard < 4 && len >= HEADER { Opinion::NeedMore } else { Opinion::No };
     }
     let content = bytes.get(HEADER..).unwrap_or_default();
     let modern = byte(bytes, 8) == Some(0xff);
@@ -145,7 +150,7 @@ fn classify_udp(view: &FlowView) -> Opinion {
     };
     match certain {
         true => Opinion::payload(FIRST, "Gnutella message"),
-        false if view.pieces.len() < 4 => Opinion::NeedMore,
+        false if view.heard < 4 => Opinion::NeedMore,
         false => Opinion::No,
     }
 }
@@ -198,7 +203,7 @@ fn classify_http(view: &FlowView) -> Opinion {
             return Opinion::payload(FIRST, "Gnutella transfer headers");
         }
     }
-    if answered.is_empty() && view.pieces.len() < 4 { Opinion::NeedMore } else { Opinion::No }
+    if answered.is_empty() && view.heard < 4 { Opinion::NeedMore } else { Opinion::No }
 }
 
 /// Whether a header that other software might use too has the content Gnutella gives it.
@@ -282,7 +287,7 @@ mod tests {
     #[test]
     fn handshakes() {
         assert_eq!(
-            Talk::tcp().client("GNUTELLA CONNECT/0.6\r\nUser-Agent: gtk-gnutella/1.1\r\n").named(&TCP),
+            Talk::tcp().client("GNUTELLA CONNECT/0.6\r\nUser-Agent: gtk-gnutella/1.1\r\n").last().named(&TCP),
             Some(FIRST)
         );
         let second = "GNUTELLA CONNECT/0.6\r\nAccept: application/x-gnutella2\r\n\r\n";

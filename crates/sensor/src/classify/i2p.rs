@@ -30,7 +30,7 @@ fn classify(view: &FlowView) -> Opinion {
             if versions || view.first(Way::ToClient).starts_with(b"HELLO REPLY RESULT=") {
                 return Opinion::payload(ID, "I2P application bridge");
             }
-            if view.pieces.len() < 4 { Opinion::NeedMore } else { Opinion::No }
+            if view.heard < 4 { Opinion::NeedMore } else { Opinion::No }
         }
         Some(b'G') => match first_line(bytes) {
             Some((line, _)) if contains(line, b"/i2pseeds.su3 ", 256) => {

@@ -29,7 +29,7 @@ fn classify(view: &FlowView) -> Opinion {
             return Opinion::payload("iax2", "IAX2 request and answer");
         }
     }
-    if view.last || view.count(Way::ToClient) > 1 || view.pieces.len() > 6 { Opinion::No } else { Opinion::NeedMore }
+    if view.last || view.count(Way::ToClient) > 1 || view.heard > 6 { Opinion::No } else { Opinion::NeedMore }
 }
 
 /// A full frame of type 6 (IAX control).

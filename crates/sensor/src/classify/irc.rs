@@ -39,11 +39,11 @@ fn classify(view: &FlowView) -> Opinion {
         text &= seen.read(stream.get(..BYTES).unwrap_or(stream));
     }
     // What goes on enciphered (STARTTLS) has said all that it will say.
-    let settled = seen.channels[0].is_some() || view.last || view.pieces.len() >= PATIENCE || !text;
+    let settled = seen.channels[0].is_some() || view.last || view.heard >= PATIENCE || !text;
     match seen.weight {
         ENOUGH.. if settled => Opinion::payload("irc", seen.evidence()),
         _ if view.last || !text => Opinion::No,
-        0 if view.pieces.len() >= PATIENCE => Opinion::No,
+        0 if view.heard >= PATIENCE => Opinion::No,
         _ => Opinion::NeedMore,
     }
 }

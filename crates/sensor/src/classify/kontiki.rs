@@ -64,7 +64,7 @@ fn classify(view: &FlowView) -> Opinion {
         }
         before[piece.way.index()] = Some(place);
     }
-    if view.pieces.len() < PATIENCE && byte(view.first(crate::view::Way::ToServer), 0) == Some(VERSION) {
+    if view.heard < PATIENCE && byte(view.first(crate::view::Way::ToServer), 0) == Some(VERSION) {
         Opinion::NeedMore
     } else {
         Opinion::No

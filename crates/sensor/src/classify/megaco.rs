@@ -35,7 +35,7 @@ fn classify(view: &FlowView) -> Opinion {
                 && matches!(start[0], b'1' | b'2' | b'4' | b'5')
         });
     }
-    if waiting && !view.last && view.pieces.len() < 4 { Opinion::NeedMore } else { Opinion::No }
+    if waiting && !view.last && view.heard < 4 { Opinion::NeedMore } else { Opinion::No }
 }
 
 /// `CRCX 1204 aaln/1@gw.example MGCP 1.0`.

@@ -31,7 +31,7 @@ fn classify(view: &FlowView) -> Opinion {
     if client.starts_with(b"PNG\r\n") && server.starts_with(b"QNG ") {
         return Opinion::payload("msn", "MSN Messenger ping and answer");
     }
-    if waiting && !view.last && view.pieces.len() < 8 { Opinion::NeedMore } else { Opinion::No }
+    if waiting && !view.last && view.heard < 8 { Opinion::NeedMore } else { Opinion::No }
 }
 
 /// Whether the first line is a command that only MSNP has; `None` when that can't be said yet.
@@ -68,7 +68,13 @@ fn command(stream: &[u8]) -> Option<bool> {
         b"NLN" | b"FLN" => mail(first) || mail(second),
         b"ILN" => transaction && mail(third),
         // MSG transaction type length, or MSG sender name length; then a MIME message.
-        b"MSG" => third.is_some_and(|length| number(length).is_some()) && contains(rest, b"MIME-Version: 1.0", 64),
+        b"MSG" => {
+            let (length, mime) = (third.is_some_and(|length| number(length).is_some()), b"MIME-Version: 1.0");
+            if length && mime.starts_with(&rest[..rest.len().min(mime.len())]) && rest.len() < mime.len() {
+                return None;
+            }
+            length && contains(rest, mime, 64)
+        }
         b"PNG" if first.is_none() => return None,
         b"QNG" if first.is_some_and(|word| number(word).is_some()) && second.is_none() => return None,
         _ => false,

@@ -27,7 +27,7 @@ fn classify(view: &FlowView) -> Opinion {
             return Opinion::payload("mumble", "Mumble ping and answer");
         }
     }
-    if !view.last && view.pieces.len() < 6 { Opinion::NeedMore } else { Opinion::No }
+    if !view.last && view.heard < 6 { Opinion::NeedMore } else { Opinion::No }
 }
 
 /// Type 0 and eight bytes of identity.

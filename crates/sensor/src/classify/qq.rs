@@ -70,7 +70,7 @@ fn datagrams(view: &FlowView) -> Opinion {
     if view.datagrams(Way::ToClient).any(|reply| first.is_answered(reply)) {
         return Opinion::payload("qq", "QQ packet and its answer (OICQ)");
     }
-    if view.pieces.len() < 8 && !view.last { Opinion::NeedMore } else { Opinion::No }
+    if view.heard < 8 && !view.last { Opinion::NeedMore } else { Opinion::No }
 }
 
 fn stream(view: &FlowView) -> Opinion {
@@ -91,7 +91,7 @@ fn stream(view: &FlowView) -> Opinion {
         (Some(ask), Some(reply)) if packet(ask).is_some_and(|ask| ask.is_answered(reply)) => {
             Opinion::payload("qq", "QQ packet and its answer (OICQ)")
         }
-        _ if view.pieces.len() < 4 && !view.last => Opinion::NeedMore,
+        _ if view.heard < 4 && !view.last => Opinion::NeedMore,
         _ => Opinion::No,
     }
 }

@@ -35,7 +35,7 @@ fn classify(view: &FlowView) -> Opinion {
         }
         return match foreign {
             PATIENCE.. => Opinion::No,
-            _ if view.last || (foreign > 2 && foreign == view.pieces.len()) => Opinion::No,
+            _ if view.last || (foreign > 2 && foreign == view.heard) => Opinion::No,
             _ => Opinion::NeedMore,
         };
     }
@@ -58,7 +58,7 @@ fn classify(view: &FlowView) -> Opinion {
             rest = rest.get(2 + length..).unwrap_or_default();
         }
     }
-    if waiting && !view.last && view.pieces.len() < PATIENCE { Opinion::NeedMore } else { Opinion::No }
+    if waiting && !view.last && view.heard < PATIENCE { Opinion::NeedMore } else { Opinion::No }
 }
 
 /// The fixed header of an RTP packet.

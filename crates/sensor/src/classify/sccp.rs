@@ -27,7 +27,7 @@ fn classify(view: &FlowView) -> Opinion {
     if asked.known > 0 && told.known > 0 && asked.known + told.known >= 4 && view.port(2000) {
         return Opinion::payload("sccp", "SCCP messages");
     }
-    if view.last || view.pieces.len() > 8 { Opinion::No } else { Opinion::NeedMore }
+    if view.last || view.heard > 8 { Opinion::No } else { Opinion::NeedMore }
 }
 
 struct Messages {

@@ -45,7 +45,7 @@ fn aimini(view: &FlowView) -> Opinion {
             return Opinion::No;
         }
     }
-    match view.pieces.len() {
+    match view.heard {
         0..=3 => Opinion::NeedMore,
         _ => Opinion::payload("aimini", "Aimini datagrams"),
     }
@@ -86,12 +86,12 @@ fn winmx_or_http(view: &FlowView, asked: &[u8], answered: &[u8]) -> Opinion {
         let nick = rest.and_then(|rest| words(rest).next()).is_some_and(|nick| !nick.starts_with(b"\""));
         return match quotes {
             Some(2) if nick && tail.next().and_then(number).is_some() => Opinion::payload("winmx", "OpenNap transfer"),
-            Some(_) if view.pieces.len() < 6 => Opinion::NeedMore,
+            Some(_) if view.heard < 6 => Opinion::NeedMore,
             _ => Opinion::No,
         };
     }
     let Some((_, headers)) = first_line(asked) else {
-        return if asked.len() < 8 && view.pieces.len() < 3 { Opinion::NeedMore } else { Opinion::No };
+        return if asked.len() < 8 && view.heard < 3 { Opinion::NeedMore } else { Opinion::No };
     };
     for line in lines(headers).take(40) {
         if line.is_empty() {

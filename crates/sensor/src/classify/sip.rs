@@ -51,7 +51,7 @@ fn classify(view: &FlowView) -> Opinion {
             }
         }
         return match view.latest() {
-            Some((_, datagram)) if filler(datagram) && view.pieces.len() < PATIENCE && !view.last => Opinion::NeedMore,
+            Some((_, datagram)) if filler(datagram) && view.heard < PATIENCE && !view.last => Opinion::NeedMore,
             _ => Opinion::No,
         };
     }

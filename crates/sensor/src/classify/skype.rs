@@ -28,7 +28,7 @@ fn classify(view: &FlowView) -> Opinion {
             return Opinion::payload("skype", "Skype refusal with the asker's address");
         }
     }
-    if view.pieces.len() < 4 && !view.last { Opinion::NeedMore } else { Opinion::No }
+    if view.heard < 4 && !view.last { Opinion::NeedMore } else { Opinion::No }
 }
 
 /// Number, function 2 (payload), initial vector, checksum.

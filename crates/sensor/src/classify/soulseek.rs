@@ -26,7 +26,7 @@ fn classify(view: &FlowView) -> Opinion {
         return Opinion::No;
     }
     let Some(message) = bytes.get(4..4 + length as usize) else {
-        return if view.pieces.len() < 4 { Opinion::NeedMore } else { Opinion::No };
+        return if view.heard < 4 { Opinion::NeedMore } else { Opinion::No };
     };
     if is_login(message) {
         return Opinion::payload(ID, "Soulseek login");

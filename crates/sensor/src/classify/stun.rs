@@ -176,7 +176,7 @@ fn framed(view: &FlowView) -> Opinion {
             None => return Opinion::No,
         }
     }
-    if view.last || view.pieces.len() > 6 { Opinion::No } else { Opinion::NeedMore }
+    if view.last || view.heard > 6 { Opinion::No } else { Opinion::NeedMore }
 }
 
 fn generic(view: &FlowView) -> Opinion {

@@ -21,7 +21,7 @@ fn classify(view: &FlowView) -> Opinion {
             _ if hello.starts_with(b"TS3\n\rWelcome") || hello.starts_with(b"TS3\r\nWelcome") => {
                 Opinion::payload("teamspeak", "TeamSpeak 3 ServerQuery")
             }
-            [] if !view.last && view.pieces.len() < 3 => Opinion::NeedMore,
+            [] if !view.last && view.heard < 3 => Opinion::NeedMore,
             _ if hello.len() < 12 && b"TS3\n\rWelcome".starts_with(hello) && !view.last => Opinion::NeedMore,
             _ => Opinion::No,
         };

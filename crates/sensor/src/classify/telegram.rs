@@ -50,7 +50,7 @@ fn classify(view: &FlowView) -> Opinion {
     // Afterwards all is encrypted: frames must add up, both ways.
     match (framing.adds_up(client.get(head..).unwrap_or_default()), framing.adds_up(server)) {
         (Some(_), Some(frames)) if frames > 0 => Opinion::payload("telegram", framing.evidence()),
-        (Some(_), Some(_)) | (None, _) | (_, None) if !view.last && view.pieces.len() < 6 => Opinion::NeedMore,
+        (Some(_), Some(_)) | (None, _) | (_, None) if !view.last && view.heard < 6 => Opinion::NeedMore,
         _ => Opinion::No,
     }
 }
@@ -125,7 +125,7 @@ fn relay(view: &FlowView) -> Opinion {
     {
         return Opinion::payload("telegram", "Telegram call relay request");
     }
-    if view.pieces.len() < 4 && !view.last { Opinion::NeedMore } else { Opinion::No }
+    if view.heard < 4 && !view.last { Opinion::NeedMore } else { Opinion::No }
 }
 
 #[cfg(test)]

@@ -121,7 +121,7 @@ fn classify_tcp(view: &FlowView) -> Opinion {
         let answered = view.first(Way::ToClient);
         return match (answered.len(), answered.starts_with(&[0x03, 0x04])) {
             (51.., true) => Opinion::payload("zattoo", "Zattoo stream"),
-            (0..=50, _) if view.pieces.len() < 6 => Opinion::NeedMore,
+            (0..=50, _) if view.heard < 6 => Opinion::NeedMore,
             _ => Opinion::No,
         };
     }

@@ -108,6 +108,7 @@ impl Talk {
             catalogue: Catalogue::bundled(),
             midstream: self.midstream,
             last: self.last,
+            heard: self.pieces.len(),
             pieces: &self.pieces,
             bytes: [&self.bytes[0], &self.bytes[1]],
         });

@@ -39,7 +39,7 @@ fn classify(view: &FlowView) -> Opinion {
             Opinion::payload("threema", "Threema handshake and frames")
         }
         (None, _) | (_, None) => Opinion::No,
-        _ if view.last || view.pieces.len() > 12 => Opinion::No,
+        _ if view.last || view.heard > 12 => Opinion::No,
         _ => Opinion::NeedMore,
     }
 }

@@ -40,7 +40,7 @@ fn classify(view: &FlowView) -> Opinion {
         return Opinion::payload(ID, "Thunder messages that answer each other");
     }
     let answered = view.count(Way::ToClient) >= if view.transport == Transport::Udp { TRIES } else { 1 };
-    if answered || view.pieces.len() >= 6 || view.last { Opinion::No } else { Opinion::NeedMore }
+    if answered || view.heard >= 6 || view.last { Opinion::No } else { Opinion::NeedMore }
 }
 
 fn classify_http(view: &FlowView) -> Opinion {
@@ -49,14 +49,14 @@ fn classify_http(view: &FlowView) -> Opinion {
         return Opinion::No;
     }
     let Some(end) = memchr::memmem::find(bytes.get(..2048).unwrap_or(bytes), b"\r\n\r\n") else {
-        return if bytes.len() < 2048 && view.pieces.len() < 6 { Opinion::NeedMore } else { Opinion::No };
+        return if bytes.len() < 2048 && view.heard < 6 { Opinion::NeedMore } else { Opinion::No };
     };
     let (head, body) = bytes.split_at_checked(end + 4).unwrap_or_default();
     if !contains(head, b"\r\nContent-Type: application/octet-stream\r\n", 2048) {
         return Opinion::No;
     }
     let (Some(version), Some(length)) = (le32(body, 0), le32(body, 8)) else {
-        return if view.pieces.len() < 6 { Opinion::NeedMore } else { Opinion::No };
+        return if view.heard < 6 { Opinion::NeedMore } else { Opinion::No };
     };
     let says = lines(head).find_map(|line| number(line.strip_prefix(b"Content-Length: ")?));
     if VERSIONS.contains(&version) && says == Some(u64::from(length) + 12) {

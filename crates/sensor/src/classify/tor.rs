@@ -53,7 +53,7 @@ fn classify_http(view: &FlowView) -> Opinion {
     if target == "/tor/" && contains(view.first(Way::ToServer), b"\r\n\r\nrouter ", 1024) {
         return Opinion::payload(ID, "relay's descriptor for a Tor directory");
     }
-    if target == "/tor/" && view.pieces.len() < 4 { Opinion::NeedMore } else { Opinion::No }
+    if target == "/tor/" && view.heard < 4 { Opinion::NeedMore } else { Opinion::No }
 }
 
 fn classify(view: &FlowView) -> Opinion {
@@ -72,7 +72,7 @@ fn classify(view: &FlowView) -> Opinion {
         return Opinion::No;
     }
     // A relay's certificate tells more than the hello, and shows others for what they are.
-    if names.certificate.is_empty() && view.pieces.len() < 8 && !view.last {
+    if names.certificate.is_empty() && view.heard < 8 && !view.last {
         return Opinion::NeedMore;
     }
     // Where it can be seen at all, it is in no way that of the name in the hello.

@@ -46,7 +46,7 @@ fn classify(view: &FlowView) -> Opinion {
     }
     let names = view.names;
     if !names.hello {
-        return if view.pieces.len() < 8 { Opinion::NeedMore } else { Opinion::No };
+        return if view.heard < 8 { Opinion::NeedMore } else { Opinion::No };
     }
     if names.sni.is_some() || names.ja4.as_deref().is_none_or(|ja4| !HELLOS.contains(&ja4)) {
         return Opinion::No;
@@ -56,7 +56,7 @@ fn classify(view: &FlowView) -> Opinion {
             Cow::Borrowed("hello of an old Chrome to nobody by name, on a dynamic port, and a chain it accepts");
         return Opinion::Yes { application: ID, confidence: Confidence::Fingerprint, evidence };
     }
-    if view.pieces.len() < 12 && !view.last { Opinion::NeedMore } else { Opinion::No }
+    if view.heard < 12 && !view.last { Opinion::NeedMore } else { Opinion::No }
 }
 
 /// Whether the server answered the hello with a chain of certificates, and the client went on to ask for something.

@@ -28,22 +28,17 @@ fn classify(view: &FlowView) -> Opinion {
 /// Length (little-endian), then the client's session and `fcff`, or the server's `0380` and 10.
 fn server(view: &FlowView) -> Opinion {
     let (client, server) = (view.first(Way::ToServer), view.first(Way::ToClient));
-    let whole =
-        |stream: &[u8]| le16(stream, 0).is_some_and(|length| length >= 16 && usize::from(length) <= stream.len());
-    if whole(client) && be16(client, 6) == Some(0xfcff) && matches!(array(client, 8), Some([1..=9, 0x80])) {
-        return Opinion::payload("viber", "Viber server packet");
+    let clients = be16(client, 6) == Some(0xfcff) && matches!(array(client, 8), Some([1..=9, 0x80]));
+    let servers = be16(server, 4) == Some(0x0380) && array(server, 6) == Some([0; 4]) && byte(server, 10) == Some(10);
+    let mut waiting = client.len() < 12 && server.len() < 12;
+    for (fits, stream) in [(clients, client), (servers, server)] {
+        match le16(stream, 0).map(usize::from).filter(|length| fits && *length >= 16) {
+            Some(length) if length <= stream.len() => return Opinion::payload("viber", "Viber server packet"),
+            Some(_) => waiting = true,
+            None => {}
+        }
     }
-    if whole(server)
-        && be16(server, 4) == Some(0x0380)
-        && array(server, 6) == Some([0; 4])
-        && byte(server, 10) == Some(10)
-    {
-        return Opinion::payload("viber", "Viber server packet");
-    }
-    match client.len() < 12 && server.len() < 12 && !view.last {
-        true => Opinion::NeedMore,
-        false => Opinion::No,
-    }
+    if waiting && !view.last { Opinion::NeedMore } else { Opinion::No }
 }
 
 /// A call's number, then kind: each kind has its length, and all of a call its number.

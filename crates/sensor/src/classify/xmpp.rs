@@ -32,6 +32,8 @@ fn classify(view: &FlowView) -> Opinion {
     for way in [Way::ToServer, Way::ToClient] {
         let stream = view.first(way);
         match element(stream) {
+            // The host it is for may be in what has not come.
+            Element::Stream if !view.last && stream.len() < MOST && !is_whole(stream) => waiting = true,
             Element::Stream if contains(stream, b"im.truphone.com", MOST) => {
                 return Opinion::payload("truphone", "XMPP stream to im.truphone.com");
             }
@@ -42,6 +44,11 @@ fn classify(view: &FlowView) -> Opinion {
         }
     }
     if waiting && !view.last { Opinion::NeedMore } else { Opinion::No }
+}
+
+/// Whether a stream header has come to its end.
+fn is_whole(stream: &[u8]) -> bool {
+    memchr::memmem::find(stream, STREAMS).and_then(|at| stream.get(at..)).is_some_and(|rest| rest.contains(&b'>'))
 }
 
 enum Element {
@@ -240,7 +247,9 @@ mod tests {
     fn a_split_header_is_waited_for() {
         let talk = Talk::tcp().client("<?xml version='1.0' ?>");
         assert_eq!(talk.ask(&CLASSIFIER), Opinion::NeedMore);
-        let talk = talk.client("<stream:stream to='a.example' xmlns:stream='http://etherx.jabber.org/streams'>");
+        let talk = talk.client("<stream:stream xmlns:stream='http://etherx.jabber.org/streams'");
+        assert_eq!(talk.ask(&CLASSIFIER), Opinion::NeedMore, "for whom is to come");
+        let talk = talk.client(" to='a.example'>");
         assert_eq!(talk.named(&CLASSIFIER), Some("xmpp"));
     }
 

@@ -67,7 +67,7 @@ fn classify(view: &FlowView) -> Opinion {
             _ => {}
         }
     }
-    if waiting && !view.last && view.pieces.len() < 10 { Opinion::NeedMore } else { Opinion::No }
+    if waiting && !view.last && view.heard < 10 { Opinion::NeedMore } else { Opinion::No }
 }
 
 fn on_media_port(view: &FlowView) -> bool {

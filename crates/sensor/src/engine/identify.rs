@@ -173,6 +173,7 @@ impl Mind {
                 && flow.tcp.syn(Way::ToServer).is_none()
                 && flow.tcp.syn(Way::ToClient).is_none(),
             last,
+            heard: beginning.heard,
             pieces: &beginning.pieces,
             bytes: [bytes(Way::ToServer), bytes(Way::ToClient)],
         }

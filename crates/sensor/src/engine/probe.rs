@@ -18,9 +18,9 @@ const MOST_SEGMENTS: u32 = 600;
 const ENOUGH: usize = 2048;
 /// How far the beginning of a named TCP stream is watched for contradictions, in bytes a direction.
 const WATCHED: u32 = 2048;
-/// Segments of one direction that make no more than this many bytes together count as one: patience is measured in
-/// pieces, and must not run out because somebody cuts finely.
-const FINE: u32 = 24;
+/// Segments of one direction in a row that make no more than this many bytes together are heard as one: patience must
+/// not run out because somebody cuts finely.
+const FINE: u32 = 256;
 /// Segments after which watching ends.
 const MOST_WATCHED: u32 = 64;
 
@@ -31,12 +31,27 @@ pub(super) struct Beginning {
     streams: [Prefix; 2],
     datagrams: [Vec<u8>; 2],
     udp: bool,
+    /// See [`FlowView::heard`](crate::view::FlowView::heard).
+    pub(super) heard: usize,
+    /// Which way the last segments went that are heard as one, and their bytes.
+    run: Option<(Way, u32)>,
 }
 
 impl Beginning {
     /// TCP: the contiguous beginning; UDP: the kept datagrams back to back.
     pub(super) fn bytes(&self, way: Way) -> &[u8] {
         if self.udp { &self.datagrams[way.index()] } else { self.streams[way.index()].contiguous() }
+    }
+
+    /// A segment came.
+    fn hear(&mut self, way: Way, len: u32) {
+        match &mut self.run {
+            Some((before, bytes)) if *before == way && bytes.saturating_add(len) <= FINE => *bytes += len,
+            run => {
+                *run = Some((way, len));
+                self.heard += 1;
+            }
+        }
     }
 
     /// The newest datagram, if it was kept.
@@ -67,6 +82,8 @@ impl Probe {
     pub(super) fn begin(&mut self, flow: &Flow, limits: &Limits) {
         let beginning = &mut self.beginning;
         beginning.pieces.clear();
+        beginning.heard = 0;
+        beginning.run = None;
         beginning.udp = flow.transport() != Transport::Tcp;
         for way in [Way::ToServer, Way::ToClient] {
             beginning.datagrams[way.index()].clear();
@@ -114,15 +131,13 @@ impl Probe {
                 held.extend_from_slice(decoded.payload);
             }
             beginning.pieces.push(piece);
+            beginning.heard += 1;
             return true;
         };
-        match beginning.pieces.last_mut() {
-            Some(before) if before.way == way && before.len.saturating_add(piece.len) <= FINE => {
-                before.len += piece.len
-            }
-            _ if room => beginning.pieces.push(piece),
-            _ => {}
+        if room {
+            beginning.pieces.push(piece);
         }
+        beginning.hear(way, piece.len);
         let stream = &mut beginning.streams[way.index()];
         if let (false, Some(syn)) = (stream.anchored(), flow.tcp.syn(way)) {
             stream.anchor(syn);

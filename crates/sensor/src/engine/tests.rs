@@ -43,12 +43,23 @@ fn segments_of_any_size_and_order_are_read() {
 
 #[test]
 fn cutting_finely_tires_no_classifier() {
-    for size in [1, 3, 12] {
-        let mut session = Session::open(1000);
-        let (asked, answered) = (b"VER 1 MSNP18 MSNP17 CVR0\r\n", b"VER 1 MSNP18\r\n");
-        asked.chunks(size).for_each(|part| _ = session.client(part));
-        answered.chunks(size).for_each(|part| _ = session.server(part));
-        assert_eq!(sense(&session.frames(), Limits::default()).evidence("msn"), "MSN Messenger commands");
+    let talks: [(&str, &[u8], &[u8]); 4] = [
+        ("msn", b"VER 1 MSNP18 MSNP17 CVR0\r\n", b"VER 1 MSNP18\r\n"),
+        ("gnutella2", b"GNUTELLA CONNECT/0.6\r\nUser-Agent: x\r\nAccept: application/x-gnutella2\r\n\r\n", b""),
+        ("truphone", b"<stream:stream xmlns:stream='http://etherx.jabber.org/streams' to='im.truphone.com'>", b""),
+        (
+            "mining",
+            b"{\"id\":1,\"jsonrpc\":\"2.0\",\"method\":\"eth_submitLogin\",\"params\":[\"0x1\"]}\n",
+            b"{\"id\":1,\"result\":true}\n",
+        ),
+    ];
+    for (application, asked, answered) in talks {
+        for size in [1, 3, 12, 1000] {
+            let mut session = Session::open(1000);
+            asked.chunks(size).for_each(|part| _ = session.client(part));
+            answered.chunks(size).for_each(|part| _ = session.server(part));
+            sense(&session.frames(), Limits::default()).evidence(application);
+        }
     }
 }
 

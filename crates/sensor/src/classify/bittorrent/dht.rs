@@ -20,7 +20,7 @@ pub(super) fn classify(view: &FlowView) -> Opinion {
     if is_vuze_request(bytes) {
         return Opinion::payload(ID, "Vuze DHT");
     }
-    if view.pieces.len() < PATIENCE { Opinion::NeedMore } else { Opinion::No }
+    if view.heard < PATIENCE { Opinion::NeedMore } else { Opinion::No }
 }
 
 /// Whether this is a query, an answer or an error of the DHT.

@@ -52,7 +52,7 @@ pub(super) fn classify(view: &FlowView) -> Opinion {
         );
     }
     let enough = asked.len() >= SEARCHED && answered.len() >= SEARCHED;
-    if enough || view.pieces.len() > 12 { Opinion::No } else { Opinion::NeedMore }
+    if enough || view.heard > 12 { Opinion::No } else { Opinion::NeedMore }
 }
 
 /// Whether this could be the size of a key and its padding, in bytes.

@@ -28,7 +28,7 @@ pub(super) fn classify_udp(view: &FlowView) -> Opinion {
     };
     let answer = view.first(Way::ToClient);
     if answer.is_empty() {
-        return if view.pieces.len() < 6 { Opinion::NeedMore } else { Opinion::No };
+        return if view.heard < 6 { Opinion::NeedMore } else { Opinion::No };
     }
     let sized = answer.len() >= 20 && ((answer.len() - 20).is_multiple_of(6) || (answer.len() - 8).is_multiple_of(12));
     if be32(answer, 0) == Some(asked) && be32(answer, 4) == be32(first, 12) && sized {
@@ -58,7 +58,7 @@ pub(super) fn classify_http(view: &FlowView) -> Opinion {
         {
             return Opinion::payload(ID, "WebTorrent tracker");
         }
-        return if view.pieces.len() < 8 { Opinion::NeedMore } else { Opinion::No };
+        return if view.heard < 8 { Opinion::NeedMore } else { Opinion::No };
     }
     if first_line(request).is_some() { Opinion::No } else { Opinion::NeedMore }
 }

@@ -54,7 +54,7 @@ pub(super) fn classify(view: &FlowView) -> Opinion {
         }
         before[piece.way.index()] = Some((header, piece.at));
     }
-    let patient = view.pieces.len() < if headers == 0 { PATIENCE / 2 } else { PATIENCE };
+    let patient = view.heard < if headers == 0 { PATIENCE / 2 } else { PATIENCE };
     if patient { Opinion::NeedMore } else { Opinion::No }
 }
 
